@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every target sets up what it needs, in .venv, and does so only when something changed.
+# `make PYTHON=python3.12 ...` chooses the interpreter that .venv is made with.
+
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+
+# What the installed package is made of.
+SOURCES := CMakeLists.txt pyproject.toml setup.py README.md LICENSE MANIFEST.in $(shell find \
+	cpp elastix_params models python scripts -type f \
+	-not -path '*/__pycache__/*' -not -path '*.egg-info/*')
+CPP_SOURCES := $(shell find cpp -name '*.h' -o -name '*.hxx' -o -name '*.cxx')
+
+.PHONY: help demo test test-slow lint format build clean FORCE
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(VENV)/made-package ## register a pair of brain images and write a picture of the result
+	@$(BIN)/python -m cnnmetric.demo
+
+test: $(VENV)/made-dev $(VENV)/made-package ## run the tests, but for the slow ones
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/made-dev $(VENV)/made-package ## run the slow tests
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/made-dev ## check style, types and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/clang-format --dry-run --Werror $(CPP_SOURCES)
+
+format: $(VENV)/made-dev ## format all sources
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+	@$(BIN)/clang-format -i $(CPP_SOURCES)
+
+build: $(VENV)/made-package ## build the package and install it in .venv
+
+clean: ## remove what was built; .venv, with what was downloaded, stays
+	@rm -rf build dist python/*.egg-info $(VENV)/made-package
+	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find python scripts tests benchmarks -name __pycache__ -exec rm -rf {} +
+
+# --- set-up; each stamp is newer than what it was made from ---
+
+$(VENV)/made-environment:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'error: Python 3.11 or later is needed, and $(PYTHON) is not. Choose one: make PYTHON=python3.12 ...'; \
+		exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo 'error: $(PYTHON) cannot make virtual environments. Debian: apt-get install python3-venv'; \
+		exit 1; } >&2
+	@echo 'Setting up $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Everything but torch, which is large and which registration does not need.
+$(VENV)/made-base: $(VENV)/made-environment pyproject.toml
+	@echo 'Installing ITK, elastix, ONNX Runtime and the packages of the demo in $(VENV) (some minutes)'
+	@$(BIN)/python scripts/list_requirements.py demo > $(VENV)/requirements-base.txt
+	@$(PIP) install -r $(VENV)/requirements-base.txt
+	@touch $@
+
+$(VENV)/made-dev: $(VENV)/made-base
+	@echo 'Installing torch and the packages for tests and lint in $(VENV) (some minutes)'
+	@$(BIN)/python scripts/list_requirements.py dev > $(VENV)/requirements-dev.txt
+	@$(PIP) install -r $(VENV)/requirements-dev.txt
+	@touch $@
+
+# Not editable: what is tested is what users get. `build/` keeps the compiled objects, but no file of
+# the package that is no longer in the sources.
+$(VENV)/made-package: $(VENV)/made-base $(VENV)/sources.txt $(SOURCES)
+	@echo 'Building and installing cnnmetric (the first time some minutes)'
+	@rm -rf build/lib.*
+	@$(PIP) install --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+# Changes when a file comes or goes, which no time stamp would show.
+$(VENV)/sources.txt: FORCE | $(VENV)/made-environment
+	@echo $(sort $(SOURCES)) | cmp -s - $@ || echo $(sort $(SOURCES)) > $@
