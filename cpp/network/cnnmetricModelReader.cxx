@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cnnmetricModelReader.h"
+
+#include "cnnmetricError.h"
+#include "cnnmetricOnnxRuntime.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace cnnmetric
+{
+
+namespace
+{
+
+using namespace onnxruntime;
+
+class MetadataReader
+{
+public:
+  MetadataReader(const OrtSession & session, const std::string & path)
+    : m_Path(path)
+  {
+    Check(Api().GetAllocatorWithDefaultOptions(&m_Allocator));
+    OrtModelMetadata * metadata = nullptr;
+    Check(Api().SessionGetModelMetadata(&session, &metadata));
+    m_Metadata.reset(metadata);
+  }
+
+  std::string
+  Text(const std::string & key) const
+  {
+    char * value = nullptr;
+    Check(Api().ModelMetadataLookupCustomMetadataMap(m_Metadata.get(), m_Allocator, ("cnnmetric." + key).c_str(), &value));
+    if (!value)
+    {
+      throw ModelError("Model '" + m_Path + "' is an ONNX file but not one of cnnmetric: it lacks the metadata 'cnnmetric." +
+                       key + "'. Export the network with `python -m cnnmetric.train`.");
+    }
+    std::string text = value;
+    Check(Api().AllocatorFree(m_Allocator, value));
+    return text;
+  }
+
+  double
+  Number(const std::string & key) const
+  {
+    const std::string text = Text(key);
+    std::size_t       used = 0;
+    double            number = std::nan("");
+    try
+    {
+      number = std::stod(text, &used);
+    }
+    catch (const std::exception &)
+    {
+      used = std::string::npos; // falls through to the message below
+    }
+    if (used != text.size() || !std::isfinite(number))
+    {
+      throw ModelError(Damaged(key, text) + "a number");
+    }
+    return number;
+  }
+
+  unsigned int
+  WholeNumber(const std::string & key, unsigned int smallest) const
+  {
+    const double number = Number(key);
+    if (number < smallest || number > 1e6 || number != std::floor(number))
+    {
+      throw ModelError(Damaged(key, Text(key)) + "a whole number of at least " + std::to_string(smallest));
+    }
+    return static_cast<unsigned int>(number);
+  }
+
+  std::string
+  Damaged(const std::string & key, const std::string & text) const
+  {
+    return "Model '" + m_Path + "' has damaged metadata: 'cnnmetric." + key + "' is '" + text + "' but must be ";
+  }
+
+private:
+  std::string              m_Path;
+  OrtAllocator *           m_Allocator{};
+  Handle<OrtModelMetadata> m_Metadata{ nullptr, Api().ReleaseModelMetadata };
+};
+
+
+void
+CheckTensorNames(const OrtSession & session, const std::string & path)
+{
+  OrtAllocator * allocator = nullptr;
+  Check(Api().GetAllocatorWithDefaultOptions(&allocator));
+
+  const auto names = [&](auto count, auto name) {
+    std::size_t size = 0;
+    Check(count(&session, &size));
+    std::vector<std::string> found;
+    for (std::size_t i = 0; i < size; ++i)
+    {
+      char * text = nullptr;
+      Check(name(&session, i, allocator, &text));
+      found.emplace_back(text);
+      Check(Api().AllocatorFree(allocator, text));
+    }
+    return found;
+  };
+  const auto inputs = names(Api().SessionGetInputCount, Api().SessionGetInputName);
+  const auto outputs = names(Api().SessionGetOutputCount, Api().SessionGetOutputName);
+  const auto require = [&](const std::vector<std::string> & found, const char * const kind, const std::string & name) {
+    if (std::find(found.begin(), found.end(), name) == found.end())
+    {
+      throw ModelError("Model '" + path + "' has no " + kind + " named '" + name +
+                       "', which format version 1 requires. Export it again with `python -m cnnmetric.train`.");
+    }
+  };
+  require(inputs, "input", "patches");
+  require(inputs, "input", "weights");
+  require(outputs, "output", "dissimilarity");
+  require(outputs, "output", "gradient");
+}
+
+} // namespace
+
+
+ModelInformation
+ReadModelInformation(const OrtSession & session, const std::string & path)
+{
+  const MetadataReader reader(session, path);
+
+  // The version comes first: of a newer format nothing else can be trusted.
+  const unsigned int version = reader.WholeNumber("format_version", 1);
+  if (version > ModelInformation::SupportedFormatVersion)
+  {
+    throw ModelError("Model '" + path + "' has format version " + std::to_string(version) +
+                     "; this cnnmetric reads up to version " + std::to_string(ModelInformation::SupportedFormatVersion) +
+                     ". Upgrade with: pip install --upgrade cnnmetric");
+  }
+
+  ModelInformation information;
+  information.path = path;
+  information.dimension = reader.WholeNumber("dimension", 2);
+  information.receptiveField = reader.WholeNumber("receptive_field", 1);
+  information.stride = reader.WholeNumber("stride", 1);
+  information.spacing = reader.Number("spacing");
+  information.lowerQuantile = reader.Number("lower_quantile");
+  information.upperQuantile = reader.Number("upper_quantile");
+
+  const std::string modalities = reader.Text("modalities");
+  const auto        comma = modalities.find(',');
+  if (comma == std::string::npos || comma == 0 || comma + 1 == modalities.size() ||
+      modalities.find(',', comma + 1) != std::string::npos)
+  {
+    throw ModelError(reader.Damaged("modalities", modalities) + "two names with a comma between them");
+  }
+  information.modalities = { modalities.substr(0, comma), modalities.substr(comma + 1) };
+
+  if (information.dimension > 3)
+  {
+    throw ModelError(reader.Damaged("dimension", std::to_string(information.dimension)) + "2 or 3");
+  }
+  if (!(information.spacing > 0.0))
+  {
+    throw ModelError(reader.Damaged("spacing", reader.Text("spacing")) + "a positive number of mm");
+  }
+  if (!(0.0 <= information.lowerQuantile && information.lowerQuantile < information.upperQuantile &&
+        information.upperQuantile <= 1.0))
+  {
+    throw ModelError("Model '" + path + "' has damaged metadata: the intensity quantiles must satisfy 0 <= lower < upper <= 1.");
+  }
+  if (const std::string sign = reader.Text("sign"); sign != "dissimilarity")
+  {
+    throw ModelError(reader.Damaged("sign", sign) + "'dissimilarity'");
+  }
+  CheckTensorNames(session, path);
+  return information;
+}
+
+} // namespace cnnmetric

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cnnmetricNetwork.h"
+
+#include "cnnmetricError.h"
+#include "cnnmetricModelReader.h"
+#include "cnnmetricOnnxRuntime.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <numeric>
+
+namespace cnnmetric
+{
+
+namespace
+{
+
+using namespace onnxruntime;
+
+using SessionOptions = Handle<OrtSessionOptions>;
+using Session = Handle<OrtSession>;
+
+SessionOptions
+MakeOptions(const unsigned int threadsPerCall)
+{
+  OrtSessionOptions * created = nullptr;
+  Check(Api().CreateSessionOptions(&created));
+  SessionOptions options(created, Api().ReleaseSessionOptions);
+  Check(Api().SetIntraOpNumThreads(options.get(), static_cast<int>(threadsPerCall)));
+  Check(Api().SetInterOpNumThreads(options.get(), 1));
+  Check(Api().SetSessionGraphOptimizationLevel(options.get(), ORT_ENABLE_ALL));
+  // Threads that spin while they wait would steal the cores from the warp, which runs between two calls.
+  Check(Api().AddSessionConfigEntry(options.get(), "session.intra_op.allow_spinning", "0"));
+  return options;
+}
+
+void
+AddCuda(OrtSessionOptions & options, const int deviceIndex)
+{
+  OrtCUDAProviderOptionsV2 * created = nullptr;
+  Check(Api().CreateCUDAProviderOptions(&created));
+  const Handle<OrtCUDAProviderOptionsV2> cuda(created, Api().ReleaseCUDAProviderOptions);
+  const std::string                      index = std::to_string(deviceIndex);
+  const char * const                     key = "device_id";
+  const char * const                     value = index.c_str();
+  Check(Api().UpdateCUDAProviderOptions(cuda.get(), &key, &value, 1));
+  Check(Api().SessionOptionsAppendExecutionProvider_CUDA_V2(&options, cuda.get()));
+}
+
+/** "cuda:1" -> 1; throws for anything but auto, cpu, cuda and cuda:N. Returns -1 for auto and cpu. */
+int
+ParseDevice(const std::string & device)
+{
+  if (device == "auto" || device == "cpu")
+  {
+    return -1;
+  }
+  if (device == "cuda")
+  {
+    return 0;
+  }
+  const std::string prefix = "cuda:";
+  const std::string digits = device.substr(std::min(device.size(), prefix.size()));
+  if (device.compare(0, prefix.size(), prefix) != 0 || digits.empty() || digits.size() > 3 ||
+      digits.find_first_not_of("0123456789") != std::string::npos)
+  {
+    throw Error("Device '" + device + "' is not known. Use \"auto\", \"cpu\" or \"cuda:N\" with N the number of the GPU.");
+  }
+  return std::stoi(digits);
+}
+
+Session
+OpenSession(const std::string & path, const OrtSessionOptions & options)
+{
+  OrtSession * created = nullptr;
+  Check(Api().CreateSession(Environment(), path.c_str(), &options, &created));
+  return Session(created, Api().ReleaseSession);
+}
+
+Session
+OpenOnCpu(const std::string & path, const unsigned int threadsPerCall)
+{
+  const SessionOptions options = MakeOptions(threadsPerCall);
+  try
+  {
+    return OpenSession(path, *options);
+  }
+  catch (const Error & error)
+  {
+    throw ModelError("Model '" + path +
+                     "' is not a readable ONNX file (truncated, or of another kind). ONNX Runtime says: " + error.what());
+  }
+}
+
+Session
+OpenOnGpu(const std::string & path, const unsigned int threadsPerCall, const int deviceIndex)
+{
+  const SessionOptions options = MakeOptions(threadsPerCall);
+  AddCuda(*options, deviceIndex);
+  return OpenSession(path, *options);
+}
+
+std::int64_t
+Product(const std::vector<std::int64_t> & values)
+{
+  return std::accumulate(values.begin(), values.end(), std::int64_t{ 1 }, std::multiplies<std::int64_t>());
+}
+
+} // namespace
+
+
+struct Network::Implementation
+{
+  Session               session{ nullptr, Api().ReleaseSession };
+  Handle<OrtMemoryInfo> memoryInfo{ nullptr, Api().ReleaseMemoryInfo };
+  ModelInformation      information{};
+  std::string           deviceReport{};
+};
+
+
+void
+Network::UseRuntimeLibrary(const std::string & path)
+{
+  LoadLibrary(path);
+}
+
+std::string
+Network::GetRuntimeVersion()
+{
+  return Version();
+}
+
+Network::Network(const std::string & path, const std::string & device, const unsigned int threadsPerCall)
+  : m_Implementation(std::make_unique<Implementation>())
+{
+  const int deviceIndex = ParseDevice(device);
+  if (!std::filesystem::is_regular_file(path))
+  {
+    throw ModelError("Model file '" + path +
+                     "' does not exist. Give the name of an installed model or the path of an .onnx file.");
+  }
+
+  // The file is judged on the CPU, whatever the device, so that a damaged file is never taken for a missing GPU.
+  auto & self = *m_Implementation;
+  self.session = OpenOnCpu(path, threadsPerCall);
+  self.information = ReadModelInformation(*self.session, path);
+  self.deviceReport = "CPU, ONNX Runtime " + Version();
+  if (device != "cpu")
+  {
+    const int index = std::max(deviceIndex, 0);
+    try
+    {
+      self.session = OpenOnGpu(path, threadsPerCall, index);
+      self.deviceReport = "CUDA device " + std::to_string(index) + ", ONNX Runtime " + Version();
+    }
+    catch (const Error & error)
+    {
+      const std::string reason = error.what();
+      if (device != "auto")
+      {
+        throw Error("CUDA device '" + device + "' was asked for but cannot be used: " + reason +
+                    " Install onnxruntime-gpu and a matching driver, or use \"auto\" or \"cpu\".");
+      }
+      self.deviceReport += " (\"auto\": no usable CUDA device)";
+    }
+  }
+  OrtMemoryInfo * memoryInfo = nullptr;
+  Check(Api().CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memoryInfo));
+  self.memoryInfo.reset(memoryInfo);
+}
+
+Network::~Network() = default;
+
+const ModelInformation &
+Network::GetInformation() const
+{
+  return m_Implementation->information;
+}
+
+const std::string &
+Network::GetDeviceReport() const
+{
+  return m_Implementation->deviceReport;
+}
+
+void
+Network::Evaluate(const std::vector<std::int64_t> & blockShape,
+                  const std::vector<float> &        patches,
+                  const std::vector<float> &        weights,
+                  const bool                        wantGradient,
+                  std::vector<float> &              dissimilarity,
+                  std::vector<float> &              gradient) const
+{
+  const auto & self = *m_Implementation;
+
+  std::vector<std::int64_t> inputShape{ 1, 2 };
+  std::vector<std::int64_t> patchShape{ 1, 1 };
+  for (const std::int64_t edge : blockShape)
+  {
+    inputShape.push_back(edge);
+    patchShape.push_back((edge - self.information.receptiveField) / self.information.stride + 1);
+  }
+  dissimilarity.resize(static_cast<std::size_t>(Product(patchShape)));
+  gradient.resize(wantGradient ? patches.size() : 0);
+
+  // The tensors are views of the caller's vectors: nothing is copied, in either direction.
+  const auto view = [&self](const std::vector<float> & values, const std::vector<std::int64_t> & shape) {
+    OrtValue * value = nullptr;
+    Check(Api().CreateTensorWithDataAsOrtValue(self.memoryInfo.get(),
+                                               const_cast<float *>(values.data()),
+                                               values.size() * sizeof(float),
+                                               shape.data(),
+                                               shape.size(),
+                                               ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+                                               &value));
+    return Handle<OrtValue>(value, Api().ReleaseValue);
+  };
+  const auto patchesValue = view(patches, inputShape);
+  const auto weightsValue = view(weights, patchShape);
+  const auto dissimilarityValue = view(dissimilarity, patchShape);
+  const auto gradientValue = wantGradient ? view(gradient, inputShape) : Handle<OrtValue>(nullptr, Api().ReleaseValue);
+
+  const char * const     inputNames[] = { "patches", "weights" };
+  const OrtValue * const inputs[] = { patchesValue.get(), weightsValue.get() };
+  const char * const     outputNames[] = { "dissimilarity", "gradient" };
+  OrtValue *             outputs[] = { dissimilarityValue.get(), gradientValue.get() };
+  try
+  {
+    Check(Api().Run(self.session.get(), nullptr, inputNames, inputs, 2, outputNames, wantGradient ? 2 : 1, outputs));
+  }
+  catch (const Error & error)
+  {
+    throw Error("ONNX Runtime failed to evaluate model '" + self.information.path + "': " + error.what());
+  }
+}
+
+} // namespace cnnmetric
