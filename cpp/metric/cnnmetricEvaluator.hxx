@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef cnnmetricEvaluator_hxx
+#define cnnmetricEvaluator_hxx
+
+#include "cnnmetricBoxSum.h"
+#include "cnnmetricParallel.h"
+
+#include <itkLinearInterpolateImageFunction.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace cnnmetric
+{
+
+/** Scratch memory and partial sums of one thread. */
+template <unsigned int VDimension>
+struct Evaluator<VDimension>::Worker
+{
+  unsigned int number{};
+
+  /** Network input and output of the current block. */
+  std::vector<float> patches{};
+  std::vector<float> weights{};
+  std::vector<float> dissimilarity{};
+  std::vector<float> gradient{};
+  /** Per voxel: grad I'_m, already multiplied by the slope of the normalisation. */
+  std::vector<itk::CovariantVector<float, VDimension>> movingGradient{};
+  /** Per voxel: 1 where T(x) is inside the moving buffer. */
+  std::vector<float> inBuffer{};
+
+  bool                wantsDerivative{};
+  Evaluation          sums{};
+  std::vector<double> derivative{};
+};
+
+
+template <unsigned int VDimension>
+template <typename TFixedImage>
+Evaluator<VDimension>::Evaluator(std::shared_ptr<const Network> network,
+                                 const unsigned int             fixedChannel,
+                                 const GridType &               grid,
+                                 const TFixedImage &            fixedImage,
+                                 const MaskType * const         fixedMask,
+                                 const IntensityNormalisation & fixedNormalisation,
+                                 const IntensityNormalisation & movingNormalisation)
+  : m_Network(std::move(network))
+  , m_FixedChannel(fixedChannel)
+  , m_Grid(grid)
+  , m_MovingNormalisation(movingNormalisation)
+  , m_FixedIntensities(NumberOfElements(grid.GetSize()))
+  , m_IsFixedPatch(NumberOfElements(grid.GetNumberOfPatches()), 1)
+{
+  const auto interpolator = itk::LinearInterpolateImageFunction<TFixedImage, double>::New();
+  interpolator->SetInputImage(&fixedImage);
+  ForEachIndex(grid.GetSize(), [&](const IndexType & voxel, const std::size_t offset) {
+    m_FixedIntensities[offset] = static_cast<float>(fixedNormalisation.Apply(interpolator->Evaluate(grid.GetPoint(voxel))));
+  });
+  if (fixedMask)
+  {
+    ForEachIndex(grid.GetNumberOfPatches(), [&](const IndexType & patch, const std::size_t offset) {
+      m_IsFixedPatch[offset] = fixedMask->IsInsideInWorldSpace(grid.GetPoint(grid.GetCentre(patch)));
+    });
+    if (std::none_of(m_IsFixedPatch.begin(), m_IsFixedPatch.end(), [](const auto inside) { return inside != 0; }))
+    {
+      throw Error(
+        "The fixed mask leaves no patch: none of the " + std::to_string(m_IsFixedPatch.size()) +
+        " patch centres of this resolution is inside of it. Check that the mask lies on the fixed image, or make it larger.");
+    }
+  }
+}
+
+
+template <unsigned int VDimension>
+std::int64_t
+Evaluator<VDimension>::PatchesPerEdge(const unsigned int blockEdge) const
+{
+  const unsigned int p = m_Grid.GetReceptiveField();
+  const unsigned int s = m_Grid.GetStride();
+  if (blockEdge < p || (blockEdge - p) % s != 0)
+  {
+    const unsigned int nearest = blockEdge < p ? p : p + (blockEdge - p + s / 2) / s * s;
+    throw Error("A block of " + std::to_string(blockEdge) + " voxels does not fit this model: CNNMetricBlockSize must be " +
+                std::to_string(p) + " + " + std::to_string(s) + " k with k = 0, 1, 2, ...; the nearest is " +
+                std::to_string(nearest) + ".");
+  }
+  return (blockEdge - p) / s + 1;
+}
+
+
+template <unsigned int VDimension>
+auto
+Evaluator<VDimension>::TileAll(const unsigned int blockEdge) const -> BlocksType
+{
+  return TileCompletely(m_Grid.GetNumberOfPatches(), PatchesPerEdge(blockEdge));
+}
+
+
+template <unsigned int VDimension>
+auto
+Evaluator<VDimension>::DrawBlocks(const unsigned int numberOfBlocks,
+                                  const unsigned int blockEdge,
+                                  GeneratorType &    generator) const -> BlocksType
+{
+  const RandomBlocks<VDimension> randomBlocks(m_Grid.GetNumberOfPatches(), PatchesPerEdge(blockEdge));
+  return randomBlocks.Draw(numberOfBlocks, generator, [this](const BlockType & block) { return HasFixedPatch(block); });
+}
+
+
+template <unsigned int VDimension>
+bool
+Evaluator<VDimension>::HasFixedPatch(const BlockType & block) const
+{
+  bool found = false;
+  ForEachIndex(block.numberOfPatches, [&](IndexType patch, std::size_t) {
+    for (unsigned int d = 0; d < VDimension; ++d)
+    {
+      patch[d] += block.firstPatch[d];
+    }
+    found = found || (m_Grid.ContainsPatch(patch) && m_IsFixedPatch[Offset(patch, m_Grid.GetNumberOfPatches())]);
+  });
+  return found;
+}
+
+
+template <unsigned int VDimension>
+Evaluation
+Evaluator<VDimension>::Evaluate(const WarpType &           warp,
+                                const BlocksType &         blocks,
+                                const unsigned int         numberOfWorkers,
+                                double * const             derivative,
+                                std::vector<float> * const map) const
+{
+  const std::size_t numberOfParameters = warp.GetNumberOfParameters();
+  if (map)
+  {
+    map->assign(m_IsFixedPatch.size(), std::numeric_limits<float>::quiet_NaN());
+  }
+
+  std::vector<Worker> workers(std::max<std::size_t>(1, std::min<std::size_t>(numberOfWorkers, blocks.size())));
+  RunWorkers(static_cast<unsigned int>(workers.size()), [&](const unsigned int number) {
+    Worker & worker = workers[number];
+    worker.number = number;
+    worker.wantsDerivative = derivative != nullptr;
+    worker.derivative.assign(derivative ? numberOfParameters : 0, 0.0);
+    for (std::size_t i = number; i < blocks.size(); i += workers.size())
+    {
+      EvaluateBlock(warp, blocks[i], worker, map);
+    }
+  });
+
+  // Added in the order of the workers, never in the order in which they finish: the sum is the same every time.
+  Evaluation total;
+  for (const Worker & worker : workers)
+  {
+    total.value += worker.sums.value;
+    total.weight += worker.sums.weight;
+    total.numberOfFixedPatches += worker.sums.numberOfFixedPatches;
+    total.numberOfPatchesInBuffer += worker.sums.numberOfPatchesInBuffer;
+    total.numberOfValidPatches += worker.sums.numberOfValidPatches;
+  }
+  const double scale = total.weight > 0.0 ? 1.0 / total.weight : 0.0;
+  total.value *= scale;
+  if (derivative)
+  {
+    std::fill_n(derivative, numberOfParameters, 0.0);
+    for (const Worker & worker : workers)
+    {
+      for (std::size_t i = 0; i < numberOfParameters; ++i)
+      {
+        derivative[i] += worker.derivative[i] * scale;
+      }
+    }
+  }
+  return total;
+}
+
+
+template <unsigned int VDimension>
+void
+Evaluator<VDimension>::EvaluateBlock(const WarpType &           warp,
+                                     const BlockType &          block,
+                                     Worker &                   worker,
+                                     std::vector<float> * const map) const
+{
+  IndexType firstVoxel;
+  IndexType size;
+  for (unsigned int d = 0; d < VDimension; ++d)
+  {
+    firstVoxel[d] = block.firstPatch[d] * m_Grid.GetStride();
+    size[d] = m_Grid.GetReceptiveField() + m_Grid.GetStride() * (block.numberOfPatches[d] - 1);
+  }
+  const std::size_t numberOfVoxels = NumberOfElements(size);
+
+  WarpBlock(warp, firstVoxel, size, worker);
+  const double weight = WeighPatches(warp, block, size, worker);
+  if (weight == 0.0)
+  {
+    return;
+  }
+
+  // Eq. 2: N for every patch of the block; and its derivative by every voxel of I'_m, the first factor of Eq. 5.
+  const std::vector<std::int64_t> memoryOrder(size.rbegin(), size.rend());
+  m_Network->Evaluate(memoryOrder, worker.patches, worker.weights, worker.wantsDerivative, worker.dissimilarity, worker.gradient);
+  worker.sums.weight += weight;
+  worker.sums.value += std::inner_product(worker.weights.begin(), worker.weights.end(), worker.dissimilarity.begin(), 0.0);
+
+  if (map)
+  {
+    ForEachIndex(block.numberOfPatches, [&](IndexType patch, const std::size_t offset) {
+      for (unsigned int d = 0; d < VDimension; ++d)
+      {
+        patch[d] += block.firstPatch[d];
+      }
+      if (worker.weights[offset] > 0.0f)
+      {
+        (*map)[Offset(patch, m_Grid.GetNumberOfPatches())] = worker.dissimilarity[offset];
+      }
+    });
+  }
+
+  if (worker.wantsDerivative)
+  {
+    // Eq. 5: sum over x of (dN/dI'_m(x)) grad I_m(T(x)) J_T(x), with the Jacobian of every single voxel.
+    const float * const networkGradient = worker.gradient.data() + (1 - m_FixedChannel) * numberOfVoxels;
+    ForEachIndex(size, [&](IndexType voxel, const std::size_t offset) {
+      itk::CovariantVector<double, VDimension> metricGradient;
+      bool                                     isZero = true;
+      for (unsigned int d = 0; d < VDimension; ++d)
+      {
+        metricGradient[d] = static_cast<double>(networkGradient[offset]) * worker.movingGradient[offset][d];
+        isZero = isZero && metricGradient[d] == 0.0;
+        voxel[d] += firstVoxel[d];
+      }
+      // Most of the background of a brain image has no gradient; its Jacobian need not be computed.
+      if (!isZero)
+      {
+        warp.AccumulateDerivative(m_Grid.GetPoint(voxel), metricGradient, worker.number, worker.derivative.data());
+      }
+    });
+  }
+}
+
+
+template <unsigned int VDimension>
+void
+Evaluator<VDimension>::WarpBlock(const WarpType &  warp,
+                                 const IndexType & firstVoxel,
+                                 const IndexType & size,
+                                 Worker &          worker) const
+{
+  const std::size_t numberOfVoxels = NumberOfElements(size);
+  worker.patches.assign(2 * numberOfVoxels, 0.0f);
+  worker.inBuffer.assign(numberOfVoxels, 0.0f);
+  worker.movingGradient.assign(numberOfVoxels, itk::CovariantVector<float, VDimension>(0.0f));
+  float * const fixed = worker.patches.data() + m_FixedChannel * numberOfVoxels;
+  float * const moving = worker.patches.data() + (1 - m_FixedChannel) * numberOfVoxels;
+
+  ForEachIndex(size, [&](IndexType voxel, const std::size_t offset) {
+    for (unsigned int d = 0; d < VDimension; ++d)
+    {
+      voxel[d] += firstVoxel[d];
+    }
+    if (!m_Grid.Contains(voxel))
+    {
+      return; // part of a block that sticks out; all its patches weigh nothing
+    }
+    fixed[offset] = m_FixedIntensities[Offset(voxel, m_Grid.GetSize())];
+
+    double                                   intensity = 0.0;
+    itk::CovariantVector<double, VDimension> gradient;
+    if (warp.Evaluate(m_Grid.GetPoint(voxel), worker.number, intensity, gradient))
+    {
+      worker.inBuffer[offset] = 1.0f;
+      moving[offset] = static_cast<float>(m_MovingNormalisation.Apply(intensity));
+      const double slope = m_MovingNormalisation.Slope(intensity);
+      for (unsigned int d = 0; d < VDimension; ++d)
+      {
+        worker.movingGradient[offset][d] = static_cast<float>(slope * gradient[d]);
+      }
+    }
+  });
+}
+
+
+template <unsigned int VDimension>
+double
+Evaluator<VDimension>::WeighPatches(const WarpType & warp, const BlockType & block, const IndexType & size, Worker & worker) const
+{
+  const std::int64_t p = m_Grid.GetReceptiveField();
+  const std::int64_t s = m_Grid.GetStride();
+  const float        patchVolume = std::pow(static_cast<float>(p), static_cast<float>(VDimension));
+  worker.weights = BoxSum(worker.inBuffer, size, p, s);
+
+  double sum = 0.0;
+  ForEachIndex(block.numberOfPatches, [&](const IndexType & patch, const std::size_t offset) {
+    IndexType gridPatch;
+    for (unsigned int d = 0; d < VDimension; ++d)
+    {
+      gridPatch[d] = patch[d] + block.firstPatch[d];
+    }
+    float & weight = worker.weights[offset];
+    if (!m_Grid.ContainsPatch(gridPatch) || !m_IsFixedPatch[Offset(gridPatch, m_Grid.GetNumberOfPatches())])
+    {
+      weight = 0.0f;
+      return;
+    }
+    ++worker.sums.numberOfFixedPatches;
+    if (worker.inBuffer[Offset(m_Grid.GetCentre(patch), size)] == 0.0f)
+    {
+      weight = 0.0f;
+      return;
+    }
+    ++worker.sums.numberOfPatchesInBuffer;
+    if (!warp.IsInsideMovingMask(m_Grid.GetPoint(m_Grid.GetCentre(gridPatch))))
+    {
+      weight = 0.0f;
+      return;
+    }
+    ++worker.sums.numberOfValidPatches;
+    weight /= patchVolume;
+    sum += weight;
+  });
+  return sum;
+}
+
+} // namespace cnnmetric
+
+#endif

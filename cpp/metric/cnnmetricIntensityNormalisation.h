@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef cnnmetricIntensityNormalisation_h
+#define cnnmetricIntensityNormalisation_h
+
+#include "cnnmetricError.h"
+
+#include <itkImageRegionConstIterator.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+namespace cnnmetric
+{
+
+/** \class IntensityNormalisation
+ * \brief The map I -> clip((I - lower) / (upper - lower), 0, 1) of docs/model-format.md, and its slope.
+ */
+class IntensityNormalisation
+{
+public:
+  /** Take the constants from the quantiles of all voxels of an image.
+   * \param role "fixed" or "moving", for the error message */
+  template <typename TImage>
+  static IntensityNormalisation
+  FromImage(const TImage & image, const double lowerQuantile, const double upperQuantile, const std::string & role)
+  {
+    std::vector<double> values;
+    values.reserve(image.GetBufferedRegion().GetNumberOfPixels());
+    for (itk::ImageRegionConstIterator<TImage> it(&image, image.GetBufferedRegion()); !it.IsAtEnd(); ++it)
+    {
+      values.push_back(static_cast<double>(it.Get()));
+      if (!std::isfinite(values.back()))
+      {
+        throw Error("The " + role + " image has NaN or infinite voxels. Replace them (for example by the background value) " +
+                    "before registration.");
+      }
+    }
+    IntensityNormalisation normalisation;
+    normalisation.m_Lower = Quantile(values, lowerQuantile);
+    const double upper = Quantile(values, upperQuantile);
+    if (!(upper > normalisation.m_Lower))
+    {
+      throw Error("The " + role + " image is constant (or nearly: its " + std::to_string(lowerQuantile) + " and " +
+                  std::to_string(upperQuantile) + " quantiles are equal), so there is nothing to register.");
+    }
+    normalisation.m_Scale = 1.0 / (upper - normalisation.m_Lower);
+    return normalisation;
+  }
+
+  double
+  Apply(const double intensity) const
+  {
+    return std::clamp((intensity - m_Lower) * m_Scale, 0.0, 1.0);
+  }
+
+  /** d Apply / d intensity; zero where Apply clips. */
+  double
+  Slope(const double intensity) const
+  {
+    const double normalised = (intensity - m_Lower) * m_Scale;
+    return (normalised > 0.0 && normalised < 1.0) ? m_Scale : 0.0;
+  }
+
+private:
+  /** Linear interpolation between order statistics, as numpy.quantile does by default; reorders its argument. */
+  static double
+  Quantile(std::vector<double> & values, const double quantile)
+  {
+    if (values.empty())
+    {
+      return 0.0;
+    }
+    const double position = quantile * static_cast<double>(values.size() - 1);
+    const auto   below = values.begin() + static_cast<std::ptrdiff_t>(std::floor(position));
+    std::nth_element(values.begin(), below, values.end());
+    const double fraction = position - std::floor(position);
+    if (fraction == 0.0)
+    {
+      return *below;
+    }
+    return *below + fraction * (*std::min_element(below + 1, values.end()) - *below);
+  }
+
+  double m_Lower{ 0.0 };
+  double m_Scale{ 1.0 };
+};
+
+} // namespace cnnmetric
+
+#endif

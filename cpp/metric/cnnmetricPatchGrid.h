@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef cnnmetricPatchGrid_h
+#define cnnmetricPatchGrid_h
+
+#include "cnnmetricError.h"
+
+#include <itkContinuousIndex.h>
+#include <itkImageBase.h>
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <sstream>
+
+namespace cnnmetric
+{
+
+/** \class PatchGrid
+ * \brief The evaluation grid over the fixed image's domain, and the uniform grid of patches on it (the set P of Eq. 2).
+ *
+ * The grid is isotropic, has the axes of the fixed image (its direction cosines) and lies centred in the requested region, so that
+ * voxels are left over evenly on both sides where the patches do not fill it. Patch i covers the voxels s i ... s i + p - 1.
+ */
+template <unsigned int VDimension>
+class PatchGrid
+{
+public:
+  using IndexType = std::array<std::int64_t, VDimension>;
+  using PointType = itk::Point<double, VDimension>;
+  using ImageBaseType = itk::ImageBase<VDimension>;
+
+  PatchGrid() = default;
+
+  PatchGrid(const ImageBaseType &                      image,
+            const typename ImageBaseType::RegionType & region,
+            const double                               spacing,
+            const unsigned int                         receptiveField,
+            const unsigned int                         stride)
+    : m_ReceptiveField(receptiveField)
+    , m_Stride(stride)
+  {
+    itk::ContinuousIndex<double, VDimension> first;
+    for (unsigned int d = 0; d < VDimension; ++d)
+    {
+      const double extent = static_cast<double>(region.GetSize(d) - 1) * image.GetSpacing()[d];
+      // The small tolerance keeps a grid of the image's own spacing from losing its last voxel to rounding.
+      const auto available = static_cast<std::int64_t>(std::floor(extent / spacing + 1e-6)) + 1;
+      if (available < static_cast<std::int64_t>(receptiveField))
+      {
+        ThrowTooSmall(image, region, spacing);
+      }
+      m_NumberOfPatches[d] = (available - receptiveField) / stride + 1;
+      m_Size[d] = receptiveField + stride * (m_NumberOfPatches[d] - 1);
+      const double margin = 0.5 * (extent - static_cast<double>(m_Size[d] - 1) * spacing);
+      first[d] = static_cast<double>(region.GetIndex(d)) + margin / image.GetSpacing()[d];
+      for (unsigned int row = 0; row < VDimension; ++row)
+      {
+        m_Step[d][row] = image.GetDirection()(row, d) * spacing;
+      }
+    }
+    m_Origin = image.template TransformContinuousIndexToPhysicalPoint<double, double>(first);
+  }
+
+  /** Number of voxels per axis, ITK order. */
+  const IndexType &
+  GetSize() const
+  {
+    return m_Size;
+  }
+
+  /** Number of patches per axis, ITK order. */
+  const IndexType &
+  GetNumberOfPatches() const
+  {
+    return m_NumberOfPatches;
+  }
+
+  unsigned int
+  GetReceptiveField() const
+  {
+    return m_ReceptiveField;
+  }
+
+  unsigned int
+  GetStride() const
+  {
+    return m_Stride;
+  }
+
+  /** Physical position of a voxel, in mm. */
+  PointType
+  GetPoint(const IndexType & voxel) const
+  {
+    PointType point = m_Origin;
+    for (unsigned int d = 0; d < VDimension; ++d)
+    {
+      point += m_Step[d] * static_cast<double>(voxel[d]);
+    }
+    return point;
+  }
+
+  /** Voxel in the middle of a patch: the sample that masks are asked about. */
+  IndexType
+  GetCentre(const IndexType & patch) const
+  {
+    IndexType voxel;
+    for (unsigned int d = 0; d < VDimension; ++d)
+    {
+      voxel[d] = patch[d] * m_Stride + m_ReceptiveField / 2;
+    }
+    return voxel;
+  }
+
+  bool
+  Contains(const IndexType & voxel) const
+  {
+    return IsWithin(voxel, m_Size);
+  }
+
+  bool
+  ContainsPatch(const IndexType & patch) const
+  {
+    return IsWithin(patch, m_NumberOfPatches);
+  }
+
+private:
+  static bool
+  IsWithin(const IndexType & index, const IndexType & size)
+  {
+    for (unsigned int d = 0; d < VDimension; ++d)
+    {
+      if (index[d] < 0 || index[d] >= size[d])
+      {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void
+  ThrowTooSmall(const ImageBaseType & image, const typename ImageBaseType::RegionType & region, const double spacing) const
+  {
+    std::ostringstream message;
+    message << "The fixed image is smaller than the network's receptive field: it measures";
+    for (unsigned int d = 0; d < VDimension; ++d)
+    {
+      message << (d ? " x " : " ") << static_cast<double>(region.GetSize(d)) * image.GetSpacing()[d];
+    }
+    message << " mm, but a patch of " << m_ReceptiveField << " voxels at a grid spacing of " << spacing << " mm needs "
+            << m_ReceptiveField * spacing << " mm along every axis. Lower CNNMetricGridSpacing for this resolution, use fewer "
+            << "resolutions, or pad the image.";
+    throw Error(message.str());
+  }
+
+  unsigned int                                            m_ReceptiveField{ 1 };
+  unsigned int                                            m_Stride{ 1 };
+  IndexType                                               m_Size{};
+  IndexType                                               m_NumberOfPatches{};
+  PointType                                               m_Origin{};
+  std::array<itk::Vector<double, VDimension>, VDimension> m_Step{};
+};
+
+} // namespace cnnmetric
+
+#endif

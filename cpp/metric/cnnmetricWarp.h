@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef cnnmetricWarp_h
+#define cnnmetricWarp_h
+
+#include <itkCovariantVector.h>
+#include <itkPoint.h>
+
+#include <cstddef>
+
+namespace cnnmetric
+{
+
+/** \class Warp
+ * \brief What the metric asks of a transform and a moving image: I_m(T(x)), its spatial gradient, and the product with J_T(x).
+ *
+ * elastix and ITKv4 name and organise these differently; each adapter implements this interface and the mathematics stays
+ * in Evaluator. `worker` is the number of the calling thread, for scratch memory: two workers never share a number.
+ */
+template <unsigned int VDimension>
+class Warp
+{
+public:
+  using PointType = itk::Point<double, VDimension>;
+  using GradientType = itk::CovariantVector<double, VDimension>;
+
+  virtual ~Warp() = default;
+
+  virtual std::size_t
+  GetNumberOfParameters() const = 0;
+
+  /** I_m(T(x)) and grad I_m at T(x), in intensity per mm. Returns false, and touches nothing, when T(x) is outside of the moving
+   * image's buffer.
+   * \param x point of the fixed image's domain, in mm */
+  virtual bool
+  Evaluate(const PointType & x, unsigned int worker, double & intensity, GradientType & gradient) const = 0;
+
+  /** Whether T(x) is inside the moving mask; true when there is no mask. */
+  virtual bool
+  IsInsideMovingMask(const PointType & x) const = 0;
+
+  /** derivative += (dM/dT(x)) J_T(x), the sparse product at the end of Eq. 5. */
+  virtual void
+  AccumulateDerivative(const PointType &    x,
+                       const GradientType & metricGradient,
+                       unsigned int         worker,
+                       double *             derivative) const = 0;
+};
+
+} // namespace cnnmetric
+
+#endif
