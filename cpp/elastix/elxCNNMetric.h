@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef elxCNNMetric_h
+#define elxCNNMetric_h
+
+#include "elxIncludes.h" // include first, as elastix's own components do
+#include "itkCNNImageToImageMetric.h"
+
+#include <string>
+
+namespace elastix
+{
+
+/**
+ * \class CNNMetric
+ * \brief The learned metric of Simonovsky et al. 2016 as an elastix component.
+ *
+ * Reads the parameter file, logs, and forwards to itk::CNNImageToImageMetric.
+ *
+ * The parameters used in this class are (one value, or one per resolution):
+ * \parameter Metric: Select this metric as follows:\n
+ *    <tt>(Metric "CNNMetric")</tt>
+ * \parameter CNNMetricModel: name of an installed model, or path of an .onnx file.\n
+ *    <tt>(CNNMetricModel "t1t2")</tt>\n
+ *    The default is "t1t2".
+ * \parameter CNNMetricFixedModality: which of the model's two modalities the fixed image is.\n
+ *    <tt>(CNNMetricFixedModality "T1")</tt>\n
+ *    The default is the model's first modality.
+ * \parameter CNNMetricSampling: "Blocks" for random blocks, "Full" for the whole image.\n
+ *    <tt>(CNNMetricSampling "Blocks")</tt>\n
+ *    The default is "Blocks".
+ * \parameter CNNMetricNumberOfBlocks: number of random blocks per evaluation; new ones in every iteration if\n
+ *    NewSamplesEveryIteration is "true".\n
+ *    <tt>(CNNMetricNumberOfBlocks 8)</tt>\n
+ *    The default is 8.
+ * \parameter CNNMetricBlockSize: edge of a block, or of a tile in Full mode, in voxels of the evaluation grid; receptive field + k stride.\n
+ *    <tt>(CNNMetricBlockSize 33)</tt>\n
+ *    The default is 33.
+ * \parameter CNNMetricGridSpacing: voxel size of the evaluation grid in mm.\n
+ *    <tt>(CNNMetricGridSpacing 2.0 1.0)</tt>\n
+ *    The default is the model's training voxel size times the level's FixedImagePyramidSchedule factor.
+ * \parameter CNNMetricDevice: "auto", "cpu" or "cuda:N".\n
+ *    <tt>(CNNMetricDevice "auto")</tt>\n
+ *    The default is "auto": the first CUDA device if it can be used, else the CPU.
+ * \parameter CNNMetricNumberOfThreads: threads of this metric; 0 for what elastix was told.\n
+ *    <tt>(CNNMetricNumberOfThreads 0)</tt>\n
+ *    The default is 0.
+ *
+ * \ingroup Metrics
+ */
+template <typename TElastix>
+class ITK_TEMPLATE_EXPORT CNNMetric
+  : public itk::CNNImageToImageMetric<typename MetricBase<TElastix>::FixedImageType,
+                                      typename MetricBase<TElastix>::MovingImageType>
+  , public MetricBase<TElastix>
+{
+public:
+  ITK_DISALLOW_COPY_AND_MOVE(CNNMetric);
+
+  using Self = CNNMetric;
+  using Superclass1 =
+    itk::CNNImageToImageMetric<typename MetricBase<TElastix>::FixedImageType, typename MetricBase<TElastix>::MovingImageType>;
+  using Superclass2 = MetricBase<TElastix>;
+  using Pointer = itk::SmartPointer<Self>;
+  using ConstPointer = itk::SmartPointer<const Self>;
+
+  itkNewMacro(Self);
+  itkOverrideGetNameOfClassMacro(CNNMetric);
+  elxClassNameMacro("CNNMetric");
+
+  using typename Superclass1::DerivativeType;
+  using typename Superclass1::MeasureType;
+  using typename Superclass1::TransformParametersType;
+
+  /** Read this level's parameters. */
+  void
+  BeforeEachResolution() override;
+
+  void
+  Initialize() override;
+
+  MeasureType
+  GetValue(const TransformParametersType & parameters) const override;
+
+  void
+  GetDerivative(const TransformParametersType & parameters, DerivativeType & derivative) const override;
+
+  void
+  GetValueAndDerivative(const TransformParametersType & parameters,
+                        MeasureType &                   value,
+                        DerivativeType &                derivative) const override;
+
+  /** NewSamplesEveryIteration: new blocks. */
+  void
+  SelectNewSamples() override;
+
+protected:
+  CNNMetric() = default;
+  ~CNNMetric() override = default;
+
+  /** ShowExactMetricValue: the whole grid. */
+  typename Superclass2::MeasureType
+  GetExactValue(const typename Superclass2::ParametersType & parameters) override;
+
+private:
+  elxOverrideGetSelfMacro;
+
+  typename Superclass1::Settings
+  ReadSettings(unsigned int level) const;
+
+  /** Read one value of a parameter, for this metric's label and this level. */
+  template <typename TValue>
+  TValue
+  Read(const std::string & name, unsigned int level, const TValue & defaultValue) const;
+
+  /** Number of this metric in a multi-metric registration. */
+  unsigned int
+  GetMetricIndex() const;
+
+  /** Run work(); on failure leave the reason for Python (cnnmetric::LastError) and throw what elastix expects. */
+  template <typename TWork>
+  auto
+  Guard(const TWork & work) const;
+};
+
+} // end namespace elastix
+
+#ifndef ITK_MANUAL_INSTANTIATION
+#  include "elxCNNMetric.hxx"
+#endif
+
+#endif
