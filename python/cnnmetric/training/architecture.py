@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two-channel network (Section 2.2 of the paper; Zagoruyko and Komodakis 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import nn
+
+from cnnmetric.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution: output channels, kernel edge and stride in voxels of its input."""
+
+    channels: int
+    kernel: int
+    stride: int
+
+
+def paper_layers() -> tuple[Layer, ...]:
+    """Return our reconstruction of the paper's five layers: p = 17, s = 4, 1,981,409 parameters.
+
+    The paper gives patch size, stride, number of layers and "2M parameters"; the numbers below
+    are the ones that fit these facts and the authors' earlier networks, not a published list.
+    """
+    return layers(channels=(96, 192, 256, 512), kernels=(5, 3, 3, 1, 1), strides=(2, 2, 1, 1, 1))
+
+
+def layers(
+    *, channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int]
+) -> tuple[Layer, ...]:
+    """Return the layer list; ``channels`` leaves out the last layer, whose output is the score."""
+    return tuple(map(Layer, (*channels, 1), kernels, strides))
+
+
+def receptive_field(layers: Sequence[Layer]) -> int:
+    """Return the edge ``p``, in voxels, of the patch that one score depends on."""
+    field = 1
+    for layer in reversed(layers):
+        field = (field - 1) * layer.stride + layer.kernel
+    return field
+
+
+def stride(layers: Sequence[Layer]) -> int:
+    """Return the network stride ``s``: the distance, in voxels, of neighbouring patches."""
+    product = 1
+    for layer in layers:
+        product *= layer.stride
+    return product
+
+
+class TwoChannelNetwork(nn.Module):
+    """Convolutions without padding, ReLU between them, and nothing after the last.
+
+    Parameters
+    ----------
+    layers
+        The convolutions in order; the last one must have a single channel.
+    dimension
+        2 or 3.
+
+    Attributes
+    ----------
+    receptive_field, stride
+        ``p`` and ``s`` of the paper, in voxels, computed from the layers.
+
+    Raises
+    ------
+    SettingsError
+        If the last layer has more than one channel or the dimension is neither 2 nor 3.
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, dimension: int = 3) -> None:
+        super().__init__()
+        if dimension not in (2, 3):
+            msg = f"the network's dimension is {dimension}; it must be 2 or 3"
+            raise SettingsError(msg)
+        if layers[-1].channels != 1:
+            msg = f"the last layer has {layers[-1].channels} channels; a score needs exactly 1"
+            raise SettingsError(msg)
+        self.layers = tuple(layers)
+        self.dimension = dimension
+        self.receptive_field = receptive_field(layers)
+        self.stride = stride(layers)
+        convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
+        inputs = (2, *(layer.channels for layer in layers[:-1]))
+        self.convolutions = nn.ModuleList(
+            convolution(before, layer.channels, layer.kernel, layer.stride)
+            for before, layer in zip(inputs, layers, strict=True)
+        )
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Score every patch of every block (the fully convolutional mode of Section 2.1).
+
+        Parameters
+        ----------
+        patches
+            Normalised intensities, ``(B, 2, Nz, Ny, Nx)``, in 2D without z.
+
+        Returns
+        -------
+        torch.Tensor
+            Dissimilarities ``(B, 1, mz, my, mx)`` with ``m = (N - p) // s + 1``.
+        """
+        features = patches
+        for convolution in self.convolutions[:-1]:
+            features = torch.relu(convolution(features))
+        return cast("torch.Tensor", self.convolutions[-1](features))

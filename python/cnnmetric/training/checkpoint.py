@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a training run on disk, complete enough to continue bit for bit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.training.settings import FREE_ON_RESUME
+from cnnmetric.training.settings import TrainingSettings
+
+
+@dataclass
+class Progress:
+    """What a run has done so far.
+
+    Attributes
+    ----------
+    losses, accuracies
+        One value per step.
+    spacing
+        Voxel size of the model in mm.
+    hashes
+        SHA-256 of every image by its name in the table.
+    seconds
+        Time spent in steps, over all sessions of the run.
+    """
+
+    spacing: float
+    hashes: dict[str, str]
+    losses: list[float] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def step(self) -> int:
+        """The number of steps done."""
+        return len(self.losses)
+
+
+def save(
+    settings: TrainingSettings,
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Write the checkpoint so that an interruption leaves the old or the new one, never half."""
+    state = {
+        "settings": settings.as_record(),
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": asdict(progress),
+    }
+    with atomic_path(settings.checkpoint) as path:
+        torch.save(state, path)
+
+
+def load(
+    settings: TrainingSettings, network: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> Progress:
+    """Read the checkpoint into network and optimizer, and return how far the run had come.
+
+    Raises
+    ------
+    DataError
+        If there is no checkpoint, or the file is not one of ours.
+    SettingsError
+        If a setting that shapes the result differs from the interrupted run's.
+    """
+    path = settings.checkpoint
+    if not path.is_file():
+        msg = f"there is no checkpoint {path} to continue from; train without --resume first"
+        raise DataError(msg)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        _check_settings(settings, state["settings"])
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        return Progress(**state["progress"])
+    except SettingsError:
+        raise
+    except Exception as error:  # a damaged archive raises whatever its reader trips over
+        msg = f"{path} is not a readable checkpoint ({error}); delete it and train anew"
+        raise DataError(msg) from error
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` and move it there if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_settings(settings: TrainingSettings, saved: dict[str, Any]) -> None:
+    now = settings.as_record()
+    free = set(FREE_ON_RESUME)
+    if settings.schedule == "constant":
+        # A constant rate does not look ahead, so the same run may be made longer.
+        free.add("steps")
+    changed = [name for name in now if name not in free and now[name] != saved.get(name)]
+    if changed:
+        listed = ", ".join(
+            f"--{name.replace('_', '-')} (was {saved.get(name)}, is {now[name]})"
+            for name in changed
+        )
+        msg = f"the run in {settings.checkpoint} had other settings: {listed}; give the same ones"
+        raise SettingsError(msg)

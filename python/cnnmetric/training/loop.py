@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stochastic gradient descent over sampled patches, interruptible and reproducible."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Sequence
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from cnnmetric.errors import CNNMetricError
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.training import checkpoint
+from cnnmetric.training.architecture import TwoChannelNetwork
+from cnnmetric.training.architecture import layers
+from cnnmetric.training.checkpoint import Progress
+from cnnmetric.training.export import ModelDescription
+from cnnmetric.training.export import export_model
+from cnnmetric.training.loss import accuracy
+from cnnmetric.training.loss import hinge_loss
+from cnnmetric.training.pairs import AlignedPair
+from cnnmetric.training.pairs import hashes
+from cnnmetric.training.pairs import load_pair
+from cnnmetric.training.pairs import read_table
+from cnnmetric.training.record import summary
+from cnnmetric.training.record import write_record
+from cnnmetric.training.sampling import PatchSampler
+from cnnmetric.training.settings import TrainingSettings
+
+# One-cycle: the rate rises from peak / 25 during this share of the steps.
+WARM_UP = 0.1
+START_DIVISOR = 25.0
+
+
+def train(settings: TrainingSettings) -> Progress:
+    """Train, export ``settings.out`` and write the run record beside it.
+
+    Raises
+    ------
+    DataError
+        If table, images or checkpoint cannot be used.
+    SettingsError
+        If a resumed run had other settings.
+    CNNMetricError
+        If the loss is no longer finite.
+    ModelError
+        If the exported file does not compute what the network computes.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    network = network_of(settings)
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=settings.learning_rate, momentum=settings.momentum
+    )
+    if settings.export_only:
+        progress = checkpoint.load(settings, network, optimizer)
+    else:
+        progress = _train_on_images(settings, network, optimizer)
+    _finish(settings, network, progress)
+    return progress
+
+
+def network_of(settings: TrainingSettings) -> TwoChannelNetwork:
+    """Return the untrained network that the settings describe."""
+    spec = layers(channels=settings.channels, kernels=settings.kernels, strides=settings.strides)
+    return TwoChannelNetwork(spec, dimension=settings.dimension)
+
+
+def learning_rate(settings: TrainingSettings, step: int) -> float:
+    """Return the rate of a step (counted from 0); a pure function, so a resume needs no state."""
+    peak = settings.learning_rate
+    if settings.schedule == "constant":
+        return peak
+    done = (step + 0.5) / settings.steps
+    if done < WARM_UP:
+        start = peak / START_DIVISOR
+        return start + (peak - start) * (1 - math.cos(math.pi * done / WARM_UP)) / 2
+    return peak * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+def _train_on_images(
+    settings: TrainingSettings, network: TwoChannelNetwork, optimizer: torch.optim.Optimizer
+) -> Progress:
+    files = read_table(settings.pairs, settings.modality_names)
+    digests = hashes(files)
+    progress = checkpoint.load(settings, network, optimizer) if settings.resume else None
+    if progress and progress.hashes != digests:
+        changed = sorted(set(progress.hashes.items()) ^ set(digests.items()))
+        msg = (
+            f"the images differ from those of the run in {settings.checkpoint} "
+            f"({', '.join(sorted({name for name, _ in changed}))}); train without --resume"
+        )
+        raise DataError(msg)
+    pairs = [load_pair(item, settings) for item in tqdm(files, desc="reading", unit="pair")]
+    if progress is None:
+        spacing = settings.spacing or statistics.median(pair.spacing for pair in pairs)
+        progress = Progress(spacing=float(f"{spacing:.6g}"), hashes=digests)
+    descend(settings, network, optimizer, pairs, progress)
+    return progress
+
+
+def descend(
+    settings: TrainingSettings,
+    network: TwoChannelNetwork,
+    optimizer: torch.optim.Optimizer,
+    pairs: Sequence[AlignedPair],
+    progress: Progress,
+) -> None:
+    """Take the steps that are left, in place; a checkpoint is written at intervals and at the end.
+
+    Raises
+    ------
+    CNNMetricError
+        If the loss is no longer finite; the last checkpoint is from before.
+    """
+    device = _device(settings)
+    memory_format = torch.channels_last_3d if settings.dimension == 3 else torch.channels_last
+    network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
+    _to_device(optimizer, device)
+    sampler = PatchSampler(pairs, settings, edge=network.receptive_field)
+    batches = DataLoader(
+        sampler,
+        batch_size=None,
+        sampler=range(progress.step, settings.steps),
+        num_workers=settings.workers,
+    )
+    bar = tqdm(batches, desc="training", unit="step", initial=progress.step, total=settings.steps)
+    started = time.monotonic()
+    for patches, labels in bar:
+        step = progress.step
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(settings, step)
+        inputs = patches.to(device).contiguous(memory_format=memory_format)
+        targets = labels.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            scores = network(inputs)
+        scores = scores.float().flatten()
+        loss = hinge_loss(scores, targets)
+        value = loss.item()
+        if not math.isfinite(value):
+            bar.close()
+            msg = (
+                f"the loss is {value} at step {step}: training has diverged; lower "
+                f"--learning-rate (now {settings.learning_rate:g}) or use --precision float32"
+            )
+            raise CNNMetricError(msg)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        progress.losses.append(value)
+        progress.accuracies.append(accuracy(scores.detach(), targets).item())
+        now = time.monotonic()
+        progress.seconds += now - started
+        started = now
+        rate = (bar.format_dict["rate"] or 0) * settings.batch_size
+        bar.set_postfix_str(
+            f"loss {statistics.fmean(progress.losses[-100:]):.3f}, "
+            f"accuracy {statistics.fmean(progress.accuracies[-100:]):.3f}, "
+            f"{rate:.0f} patches/s",
+            refresh=False,
+        )
+        if progress.step % settings.checkpoint_every == 0 or progress.step == settings.steps:
+            checkpoint.save(settings, network, optimizer, progress)
+
+
+def _finish(settings: TrainingSettings, network: TwoChannelNetwork, progress: Progress) -> None:
+    description = ModelDescription(
+        spacing=progress.spacing,
+        modalities=settings.modality_names,
+        lower_quantile=settings.lower_quantile,
+        upper_quantile=settings.upper_quantile,
+        training=summary(settings, progress),
+    )
+    export_model(network, settings.out, description)
+    write_record(settings.record, settings, progress)
+
+
+def _device(settings: TrainingSettings) -> torch.device:
+    available = torch.cuda.is_available()
+    if settings.device == "cuda" and not available:
+        msg = "--device cuda was asked for, but PyTorch finds no CUDA device; use --device cpu"
+        raise SettingsError(msg)
+    return torch.device("cuda" if available and settings.device != "cpu" else "cpu")
+
+
+def _to_device(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Move a resumed optimizer's momentum to where the network is."""
+    for state in optimizer.state.values():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor):
+                state[name] = value.to(device)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intensities to [0, 1] as docs/model-format.md defines it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmetric.errors import DataError
+
+
+def quantile_range(
+    intensities: NDArray[np.float32], *, lower: float, upper: float, name: str
+) -> tuple[float, float]:
+    """Return the two intensities that are mapped to 0 and 1.
+
+    Parameters
+    ----------
+    intensities
+        All voxels of the full-resolution image, any shape.
+    lower, upper
+        Quantiles in 0..1.
+    name
+        What the image is called in error messages.
+
+    Raises
+    ------
+    DataError
+        If the image has voxels that are NaN or infinite, or if the quantiles coincide.
+    """
+    if not np.isfinite(intensities).all():
+        msg = f"{name} has NaN or infinite voxels; replace them, for example by the background"
+        raise DataError(msg)
+    low, high = (float(q) for q in np.quantile(intensities, [lower, upper]))
+    if low == high:
+        msg = (
+            f"{name} is constant between its quantiles {lower:g} and {upper:g} (both are {low:g}): "
+            "it has no contrast to learn from; leave it out, or crop its background"
+        )
+        raise DataError(msg)
+    return low, high
+
+
+def normalise(intensities: NDArray[np.float32], *, low: float, high: float) -> NDArray[np.float32]:
+    """Return ``clip((I - low) / (high - low), 0, 1)``; NaN, which marks no data, is kept."""
+    scaled = (intensities - np.float32(low)) * np.float32(1 / (high - low))
+    return np.asarray(np.clip(scaled, 0, 1), dtype=np.float32)

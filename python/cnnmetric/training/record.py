@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The run record: what a model was made from, with what, and how it went."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+import onnx
+import torch
+
+import cnnmetric
+from cnnmetric.training.checkpoint import Progress
+from cnnmetric.training.checkpoint import atomic_path
+from cnnmetric.training.settings import TrainingSettings
+
+# Loss and accuracy of single steps are noisy; the record gives means over this many.
+WINDOW = 100
+
+
+def summary(settings: TrainingSettings, progress: Progress) -> dict[str, Any]:
+    """Return the summary that also travels inside the model: no curves, no machine."""
+    return {
+        "settings": settings.as_record(),
+        "spacing": progress.spacing,
+        "steps": progress.step,
+        "final_loss": float(np.mean(progress.losses[-WINDOW:])),
+        "final_accuracy": float(np.mean(progress.accuracies[-WINDOW:])),
+        "averaged_over_steps": min(WINDOW, progress.step),
+        "data_sha256": progress.hashes,
+    }
+
+
+def write_record(path: Path, settings: TrainingSettings, progress: Progress) -> None:
+    """Write the summary, versions, machine, time and learning curve as JSON."""
+    record = summary(settings, progress)
+    record["versions"] = {
+        "cnnmetric": cnnmetric.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "itk": itk.Version.GetITKVersion(),
+        "onnx": onnx.__version__,
+    }
+    record["machine"] = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+    }
+    record["seconds"] = round(progress.seconds, 1)
+    record["curve"] = {
+        "steps_per_point": WINDOW,
+        "loss": _means(progress.losses),
+        "accuracy": _means(progress.accuracies),
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _means(values: list[float]) -> list[float]:
+    return [
+        round(float(np.mean(values[start : start + WINDOW])), 5)
+        for start in range(0, len(values), WINDOW)
+    ]
+
+
+def _processor() -> str:
+    """Return the processor's name where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every setting of a training run. "Paper" below is Simonovsky et al. 2016."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from typing import Literal
+from typing import get_args
+from typing import get_type_hints
+
+from cnnmetric.command_line import setting
+from cnnmetric.command_line import to_record
+from cnnmetric.errors import SettingsError
+
+PAPER = "paper, Section 2.2"
+OURS = "ours"
+
+# These say how the program was called this time, not what was trained.
+CALL = frozenset({"resume", "export_only"})
+# These may differ when an interrupted run is continued, since they do not shape the result.
+FREE_ON_RESUME = frozenset({"pairs", "out", "threads", "workers", "checkpoint_every"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Train the metric on aligned image pairs and export it as one .onnx file."""
+
+    pairs: Path = setting(
+        help_text="CSV table: a header row, one aligned subject a row, one column of image files "
+        "per modality; file names are relative to the table",
+        source=OURS,
+        positional=True,
+    )
+    modalities: str = setting(
+        help_text="the two columns to learn from, as T1,T2; the second is resampled on the "
+        "grid of the first where grids differ",
+        source=OURS,
+    )
+    out: Path = setting(
+        help_text="the .onnx file to write; checkpoint and run record are put beside it",
+        source=OURS,
+    )
+
+    dimension: int = setting(3, help_text="dimension of images and network: 2 or 3", source=PAPER)
+    channels: tuple[int, ...] = setting(
+        (96, 192, 256, 512),
+        help_text="feature channels of the layers before the last",
+        source="reconstruction of the paper's five layers and 2 M parameters",
+    )
+    kernels: tuple[int, ...] = setting(
+        (5, 3, 3, 1, 1),
+        help_text="kernel edge of each layer",
+        unit="voxels",
+        source="reconstruction of the paper's patch size 17",
+    )
+    strides: tuple[int, ...] = setting(
+        (2, 2, 1, 1, 1),
+        help_text="stride of each layer",
+        unit="voxels",
+        source="reconstruction of the paper's stride 4",
+    )
+
+    learning_rate: float = setting(
+        0.01, help_text="of gradient descent; the peak of the one-cycle schedule", source=PAPER
+    )
+    momentum: float = setting(0.9, help_text="of gradient descent", source=PAPER)
+    batch_size: int = setting(128, help_text="patch pairs per step", source=PAPER)
+    steps: int = setting(
+        5000, help_text="steps of gradient descent", source="ours; not in the paper"
+    )
+    schedule: Literal["constant", "one-cycle"] = setting(
+        "constant",
+        help_text="learning rate over the run; one-cycle rises for 10 % of the steps, then falls "
+        "to 0",
+        source="paper; one-cycle is ours",
+    )
+
+    scale: tuple[float, float] = setting(
+        (0.6, 1.6),
+        help_text="range of the patch's magnification on the image, log-uniform",
+        source="varied in the paper; the range is ours",
+    )
+    rotation: float = setting(
+        180.0,
+        help_text="largest rotation about a random axis",
+        unit="degrees",
+        source="varied in the paper; the range is ours",
+    )
+    mirroring: bool = setting(True, help_text="mirror each axis with probability 1/2", source=PAPER)
+    max_gamma: float = setting(
+        1.0,
+        help_text="largest factor of the exponent applied to a patch's intensities, drawn for each "
+        "channel between its inverse and itself; 1 is off",
+        source="off as in the paper",
+    )
+    max_gain: float = setting(
+        1.0,
+        help_text="largest factor applied to a patch's intensities, drawn likewise; 1 is off",
+        source="off as in the paper",
+    )
+    near_miss_fraction: float = setting(
+        0.0,
+        help_text="share of the negatives whose second transform is the first, slightly moved",
+        source="0 as in the paper",
+    )
+    near_miss_offset: float = setting(
+        4.0,
+        help_text="largest offset of a near miss; the least is 1",
+        unit="patch voxels",
+        source=OURS,
+    )
+    near_miss_rotation: float = setting(
+        10.0, help_text="largest rotation of a near miss", unit="degrees", source=OURS
+    )
+
+    lower_quantile: float = setting(
+        0.01, help_text="intensity quantile mapped to 0", source="the paper says [0, 1], not how"
+    )
+    upper_quantile: float = setting(
+        0.999, help_text="intensity quantile mapped to 1", source="the paper says [0, 1], not how"
+    )
+    crop_margin: int | None = setting(
+        None,
+        help_text="keep of each pair only the bounding box of what is not background, and this "
+        "margin",
+        unit="voxels",
+        source="off as in the paper",
+    )
+    spacing: float | None = setting(
+        None,
+        help_text="voxel size written into the model; by default the median of the training images",
+        unit="mm",
+        source=OURS,
+    )
+
+    seed: int = setting(1, help_text="of initial weights and patches", source=OURS)
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32",
+        help_text="arithmetic of the convolutions; bfloat16 is faster only where the processor "
+        "has it",
+        source=OURS,
+    )
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto",
+        help_text="where the network is trained; auto takes CUDA where there is one",
+        source=OURS,
+    )
+    threads: int = setting(0, help_text="of PyTorch; 0 leaves its own choice", source=OURS)
+    workers: int = setting(
+        1,
+        help_text="processes that sample patches ahead; the patches do not depend on it",
+        source=OURS,
+    )
+    checkpoint_every: int = setting(
+        500, help_text="interval of checkpoints", unit="steps", source=OURS
+    )
+    resume: bool = setting(
+        False,
+        help_text="continue from the checkpoint beside --out, or only export if it is complete",
+        source=OURS,
+    )
+    export_only: bool = setting(
+        False,
+        help_text="export the checkpoint beside --out as it is, without training",
+        source=OURS,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be trained with; each message names the option."""
+        depth = len(self.kernels)
+        rules = {
+            "--modalities must be two different column names, as T1,T2": (
+                len(self.modality_names) == len(set(self.modality_names)) == 2
+                and all(self.modality_names)
+            ),
+            "--out must end in .onnx": self.out.suffix == ".onnx",
+            "--dimension must be 2 or 3": self.dimension in (2, 3),
+            "--kernels and --strides must be as long, and --channels one shorter": (
+                depth == len(self.strides) == len(self.channels) + 1
+            ),
+            "--channels, --kernels and --strides must be 1 or more": (
+                min(self.channels + self.kernels + self.strides) >= 1
+            ),
+            "--learning-rate must be above 0": self.learning_rate > 0,
+            "--momentum must be at least 0 and below 1": 0 <= self.momentum < 1,
+            "--batch-size, --steps and --checkpoint-every must be 1 or more": (
+                min(self.batch_size, self.steps, self.checkpoint_every) >= 1
+            ),
+            "--scale must be two factors above 0, the smaller one first": (
+                0 < self.scale[0] <= self.scale[1]
+            ),
+            "--rotation must lie in 0..180 degrees": 0 <= self.rotation <= 180,
+            "--max-gamma and --max-gain must be 1 or more": min(self.max_gamma, self.max_gain) >= 1,
+            "--near-miss-fraction must lie in 0..1": 0 <= self.near_miss_fraction <= 1,
+            "--near-miss-offset must be 1 or more": self.near_miss_offset >= 1,
+            "--near-miss-rotation must lie in 0..180 degrees": 0 <= self.near_miss_rotation <= 180,
+            "--lower-quantile must be below --upper-quantile, both in 0..1": (
+                0 <= self.lower_quantile < self.upper_quantile <= 1
+            ),
+            "--crop-margin must be 0 or more": self.crop_margin is None or self.crop_margin >= 0,
+            "--spacing must be above 0": self.spacing is None or 0 < self.spacing < math.inf,
+            "--seed, --threads and --workers must be 0 or more": (
+                min(self.seed, self.threads, self.workers) >= 0
+            ),
+        }
+        for name, hint in get_type_hints(type(self)).items():
+            words = get_args(hint)
+            if words and isinstance(words[0], str):
+                rules[f"--{name} must be {' or '.join(words)}"] = getattr(self, name) in words
+        broken = [rule for rule, kept in rules.items() if not kept]
+        if broken:
+            msg = "; ".join(broken)
+            raise SettingsError(msg)
+
+    @property
+    def modality_names(self) -> tuple[str, ...]:
+        """The column of channel 0 and that of channel 1."""
+        return tuple(name.strip() for name in self.modalities.split(","))
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint beside the model."""
+        return self.out.with_suffix(".checkpoint.pt")
+
+    @property
+    def record(self) -> Path:
+        """The run record beside the model."""
+        return self.out.with_suffix(".json")
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what was trained as JSON values; of files only the name, not where they lay."""
+        record = to_record(self) | {"pairs": self.pairs.name, "out": self.out.name}
+        return {name: value for name, value in record.items() if name not in CALL}

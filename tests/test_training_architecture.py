@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network's arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cnnmetric.errors import SettingsError
+from cnnmetric.training.architecture import Layer
+from cnnmetric.training.architecture import TwoChannelNetwork
+from cnnmetric.training.architecture import layers
+from cnnmetric.training.architecture import paper_layers
+from cnnmetric.training.architecture import receptive_field
+from cnnmetric.training.architecture import stride
+from cnnmetric.training.loss import accuracy
+from cnnmetric.training.loss import hinge_loss
+
+
+def test_reconstruction_has_the_papers_patch_stride_depth_and_size() -> None:
+    network = TwoChannelNetwork(paper_layers())
+    assert (network.receptive_field, network.stride, len(network.layers)) == (17, 4, 5)
+    assert sum(weight.numel() for weight in network.parameters()) == 1_981_409
+
+
+@pytest.mark.parametrize(
+    ("kernels", "strides", "field", "step"),
+    [((1,), (1,), 1, 1), ((3, 3), (1, 1), 5, 1), ((5, 3), (2, 1), 9, 2), ((4, 2), (3, 2), 7, 6)],
+)
+def test_receptive_field_and_stride(
+    kernels: tuple[int, ...], strides: tuple[int, ...], field: int, step: int
+) -> None:
+    spec = layers(channels=[2] * (len(kernels) - 1), kernels=kernels, strides=strides)
+    assert receptive_field(spec) == field
+    assert stride(spec) == step
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_block_gives_the_scores_of_its_patches(dimension: int) -> None:
+    torch.manual_seed(0)
+    spec = layers(channels=(4, 3), kernels=(3, 3, 1), strides=(2, 2, 1))
+    network = TwoChannelNetwork(spec, dimension=dimension)
+    p, s = network.receptive_field, network.stride
+    block = torch.rand((1, 2) + (p + 2 * s,) * dimension)
+    scores = network(block)
+    assert scores.shape == (1, 1) + (3,) * dimension
+    place = (2, 0, 1)[:dimension]
+    window = tuple(slice(s * index, s * index + p) for index in place)
+    alone = network(block[(slice(None), slice(None), *window)])
+    torch.testing.assert_close(alone.flatten()[0], scores[(0, 0, *place)])
+
+
+def test_last_layer_is_linear_and_no_layer_pads() -> None:
+    network = TwoChannelNetwork((Layer(1, 3, 1),), dimension=2)
+    with torch.no_grad():
+        dict(network.named_parameters())["convolutions.0.bias"].fill_(-100.0)
+    assert network(torch.zeros(1, 2, 3, 3)).item() == -100
+
+
+def test_refuses_many_channels_in_the_last_layer_and_other_dimensions() -> None:
+    with pytest.raises(SettingsError, match="2 channels"):
+        TwoChannelNetwork((Layer(2, 3, 1),))
+    with pytest.raises(SettingsError, match="2 or 3"):
+        TwoChannelNetwork((Layer(1, 3, 1),), dimension=4)
+
+
+def test_hinge_loss_wants_aligned_patches_below_minus_one() -> None:
+    scores = torch.tensor([-2.0, -0.5, 3.0, -1.0])
+    labels = torch.tensor([-1.0, -1.0, 1.0, 1.0])
+    assert hinge_loss(scores, labels).item() == pytest.approx((0 + 0.5 + 0 + 2) / 4)
+    assert accuracy(scores, labels).item() == pytest.approx(0.75)

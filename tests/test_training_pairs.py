@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a table to aligned pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cnnmetric.errors import DataError
+from cnnmetric.training.pairs import AlignedPair
+from cnnmetric.training.pairs import PairFiles
+from cnnmetric.training.pairs import hashes
+from cnnmetric.training.pairs import load_pair
+from cnnmetric.training.pairs import read_table
+from training_images import blobs
+from training_images import settings
+from training_images import write_image
+from training_images import write_pairs
+
+BOTH = ("T1", "T2")
+PLAIN = {"lower_quantile": 0.0, "upper_quantile": 1.0}
+
+
+def load(folder: Path, first: Path, second: Path, **changes: object) -> AlignedPair:
+    files = PairFiles(names=(first.name, second.name), paths=(first, second))
+    return load_pair(files, settings(folder, **(PLAIN | changes)))
+
+
+def test_table_gives_files_and_skips_rows_without_a_modality(tmp_path: Path) -> None:
+    table = write_pairs(tmp_path)
+    table.write_text(table.read_text() + "s9,only_T1.nii.gz,\n")
+    pairs = read_table(table, BOTH)
+    assert [pair.names for pair in pairs] == [
+        ("0_T1.nii.gz", "0_T2.nii.gz"),
+        ("1_T1.nii.gz", "1_T2.nii.gz"),
+    ]
+    expected = hashlib.sha256((tmp_path / "1_T2.nii.gz").read_bytes()).hexdigest()
+    assert hashes(pairs)["1_T2.nii.gz"] == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("T1\na.nii\n", "single column"),
+        ("", r"single column \(empty\)"),
+        ("T1,FLAIR\na.nii,b.nii\n", "has no column T2; its columns are T1, FLAIR"),
+        ("T1,T2\na.nii,\n", "has no row with both T1 and T2"),
+        ("T1,T2\na.nii,b.nii\n", r"do not exist: .*a\.nii, .*b\.nii"),
+    ],
+)
+def test_unusable_tables(tmp_path: Path, content: str, message: str) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_table(table, BOTH)
+
+
+def test_missing_table(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read the table of pairs .*absent\.csv"):
+        read_table(tmp_path / "absent.csv", BOTH)
+
+
+def test_same_grid_is_normalised_and_kept(tmp_path: Path) -> None:
+    array = blobs((6, 7, 8))
+    first = write_image(tmp_path / "a.nii", array, spacing=(2, 2, 2))
+    second = write_image(tmp_path / "b.nii", -array, spacing=(2, 2, 2))
+    pair = load(tmp_path, first, second)
+    assert pair.images.shape == (2, 6, 7, 8)
+    assert pair.spacing == pytest.approx(2)
+    torch.testing.assert_close(pair.images[0], 1 - pair.images[1], atol=1e-6, rtol=0)
+
+
+def test_orientation_comes_from_the_header(tmp_path: Path) -> None:
+    array = blobs((6, 7, 8))
+    spacing, origin = (1.0, 1.0, 1.0), (10.0, 20.0, 30.0)
+    first = write_image(tmp_path / "a.nii", array, spacing=spacing, origin=origin)
+    # The same image stored from right to left and with its second and third axis exchanged.
+    stored = np.ascontiguousarray(array[:, :, ::-1].swapaxes(0, 1))
+    direction = np.array([[-1.0, 0, 0], [0, 0, 1], [0, 1, 0]])
+    second = write_image(
+        tmp_path / "b.nii", stored, spacing=spacing, origin=(17, 20, 30), direction=direction
+    )
+    pair = load(tmp_path, first, second)
+    torch.testing.assert_close(pair.images[0], pair.images[1], atol=1e-5, rtol=0)
+
+
+def test_second_image_is_resampled_on_the_first_and_marked_outside_its_view(
+    tmp_path: Path,
+) -> None:
+    first = write_image(tmp_path / "a.nii", blobs((6, 7, 8)), spacing=(2, 2, 2))
+    ramp = np.broadcast_to(np.arange(9, dtype=np.float32), (13, 14, 9))
+    second = write_image(tmp_path / "b.nii", np.ascontiguousarray(ramp), spacing=(1, 1, 1))
+    pair = load(tmp_path, first, second)
+    row = pair.images[1, 2, 3]
+    np.testing.assert_allclose(row[:5], np.arange(0, 9, 2) / 8, atol=1e-6)
+    assert torch.isnan(row[5:]).all()
+    assert torch.isfinite(pair.images[0]).all()
+
+
+def test_anisotropic_voxels_become_cubes(tmp_path: Path) -> None:
+    first = write_image(tmp_path / "a.nii", blobs((5, 9, 9)), spacing=(1, 1, 2))
+    second = write_image(tmp_path / "b.nii", blobs((5, 9, 9)), spacing=(1, 1, 2))
+    pair = load(tmp_path, first, second)
+    assert pair.images.shape == (2, 9, 9, 9)
+    assert pair.spacing == pytest.approx(1)
+    torch.testing.assert_close(pair.images[0], pair.images[1])
+
+
+def test_nearly_cubic_voxels_are_left_alone(tmp_path: Path) -> None:
+    first = write_image(tmp_path / "a.nii", blobs((5, 6, 7)), spacing=(1, 1, 1.009))
+    second = write_image(tmp_path / "b.nii", blobs((5, 6, 7)), spacing=(1, 1, 1.009))
+    assert load(tmp_path, first, second).images.shape == (2, 5, 6, 7)
+
+
+def test_crop_keeps_content_and_margin_of_both(tmp_path: Path) -> None:
+    images = np.zeros((2, 20, 20, 20), np.float32)
+    images[0, 8:10, 5:15, 10] = 1
+    images[1, 9:12, 5:15, 10] = 1
+    paths = [
+        write_image(tmp_path / f"{name}.nii", array)
+        for name, array in zip("ab", images, strict=True)
+    ]
+    pair = load(tmp_path, *paths, crop_margin=6)
+    assert pair.images.shape == (2, 16, 20, 13)
+
+
+def test_different_sizes_without_headers_cannot_be_aligned(tmp_path: Path) -> None:
+    first = write_image(tmp_path / "a.mha", blobs((6, 7, 8)))
+    second = write_image(tmp_path / "b.mha", blobs((6, 7, 9)))
+    with pytest.raises(DataError, match=r"8 x 7 x 6 voxels and .* 9 x 7 x 6.*neither has a header"):
+        load(tmp_path, first, second)
+
+
+def test_images_that_do_not_overlap(tmp_path: Path) -> None:
+    first = write_image(tmp_path / "a.nii", blobs((6, 7, 8)))
+    second = write_image(tmp_path / "b.nii", blobs((6, 7, 8)), origin=(100, 0, 0))
+    with pytest.raises(DataError, match="hardly overlap"):
+        load(tmp_path, first, second)
+
+
+def test_file_that_is_no_image(tmp_path: Path) -> None:
+    first = write_image(tmp_path / "a.nii", blobs((6, 7, 8)))
+    second = tmp_path / "b.nii"
+    second.write_text("not an image")
+    with pytest.raises(DataError, match=r"cannot read the image .*b\.nii"):
+        load(tmp_path, first, second)
+
+
+def test_image_of_another_dimension(tmp_path: Path) -> None:
+    first = write_image(tmp_path / "a.nii", blobs((7, 8)))
+    with pytest.raises(DataError, match=r"a\.nii is 2-dimensional, but --dimension is 3"):
+        load(tmp_path, first, first)
+
+
+def test_image_with_nan(tmp_path: Path) -> None:
+    array = blobs((6, 7, 8))
+    array[1, 2, 3] = np.nan
+    first = write_image(tmp_path / "a.mha", array)
+    with pytest.raises(DataError, match=r"a\.mha has NaN"):
+        load(tmp_path, first, first)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small synthetic training images and settings shared by the training tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmetric.training.settings import TrainingSettings
+
+SMALL_NETWORK: dict[str, Any] = {
+    "channels": (6, 8),
+    "kernels": (3, 3, 1),
+    "strides": (2, 1, 1),
+}
+
+
+def blobs(shape: Sequence[int], *, seed: int = 0) -> NDArray[np.float32]:
+    """Return a random image of bright and dark regions around 150, axes (z, y, x)."""
+    noise = np.random.default_rng(seed).standard_normal(tuple(shape))
+    for axis in range(noise.ndim):
+        noise = np.roll(noise, -1, axis) + noise + np.roll(noise, 1, axis)
+    return np.asarray(np.where(noise > 0, 200, 100) + 3 * noise, dtype=np.float32)
+
+
+def write_image(
+    path: Path,
+    array: NDArray[Any],
+    *,
+    spacing: Sequence[float] | None = None,
+    origin: Sequence[float] | None = None,
+    direction: NDArray[np.float64] | None = None,
+) -> Path:
+    """Write an image; spacing, origin and direction in ITK order (x, y, z)."""
+    image = itk.image_from_array(array)
+    if spacing is not None:
+        image.SetSpacing([float(value) for value in spacing])
+    if origin is not None:
+        image.SetOrigin([float(value) for value in origin])
+    if direction is not None:
+        image.SetDirection(itk.matrix_from_array(direction))
+    itk.imwrite(image, str(path))
+    return path
+
+
+def write_pairs(folder: Path, *, count: int = 2, shape: Sequence[int] = (14, 15, 16)) -> Path:
+    """Write pairs whose second modality is the negative of the first, and their table."""
+    rows = ["subject,T1,T2"]
+    for index in range(count):
+        first = blobs(shape, seed=index)
+        spacing = [1.5] * len(shape)
+        for name, array in (("T1", first), ("T2", 300 - first)):
+            write_image(folder / f"{index}_{name}.nii.gz", array, spacing=spacing)
+        rows.append(f"s{index},{index}_T1.nii.gz,{index}_T2.nii.gz")
+    table = folder / "pairs.csv"
+    table.write_text("\n".join(rows) + "\n")
+    return table
+
+
+def settings(folder: Path, **changes: Any) -> TrainingSettings:
+    """Return settings of a run that takes a second."""
+    values: dict[str, Any] = {
+        "pairs": folder / "pairs.csv",
+        "modalities": "T1,T2",
+        "out": folder / "model.onnx",
+        **SMALL_NETWORK,
+        "batch_size": 8,
+        "steps": 6,
+        "workers": 0,
+        "device": "cpu",
+        "threads": 1,
+    }
+    return TrainingSettings(**(values | changes))
