@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # What the installed package is made of.
 SOURCES := CMakeLists.txt pyproject.toml setup.py README.md LICENSE MANIFEST.in $(shell find \
 	cpp elastix_params models python scripts -type f \
-	-not -path '*/__pycache__/*' -not -path '*.egg-info/*')
+	-not -path '*/.*' -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so')
 CPP_SOURCES := $(shell find cpp -name '*.h' -o -name '*.hxx' -o -name '*.cxx')
 
 .PHONY: help demo test test-slow lint format build clean FORCE
