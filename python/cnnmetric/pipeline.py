@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registration pipeline of the paper (Section 3.1): a similarity transform, then a B-spline.
+
+Everything here goes through elastix's public Python interface, as a user would write it; this
+module only saves the demo and the benchmarks from writing it twice. Images are ITK images, 3D, of
+floats.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+
+from cnnmetric import parameter_files
+from cnnmetric.errors import DataError
+
+STAGES = ("similarity", "bspline")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One finished stage of a registration.
+
+    Attributes
+    ----------
+    name
+        ``"similarity"`` or ``"bspline"``.
+    transform
+        ``itk.ParameterObject`` with this stage's transform and those before it; maps points of the
+        fixed image to points of the moving image.
+    seconds
+        Wall-clock time of the stage.
+    """
+
+    name: str
+    transform: Any
+    seconds: float
+
+
+def read_image(file: Path) -> Any:
+    """Read a 3D image as floats.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, cannot be read, or is not 3D.
+    """
+    return _read(file, itk.F)
+
+
+def read_labels(file: Path) -> Any:
+    """Read a 3D label map (0 to 32767); raises :class:`DataError` as :func:`read_image` does."""
+    return _read(file, itk.SS)
+
+
+def read_parameters(method: str, stage: str, overrides: Mapping[str, str] | None = None) -> Any:
+    """Return the shipped parameter file ``<method>_<stage>.txt`` as an ``itk.ParameterObject``.
+
+    Parameters
+    ----------
+    method
+        ``"cnn"`` or ``"mi"``.
+    stage
+        One of :data:`STAGES`.
+    overrides
+        Values that replace those of the file, by parameter name.
+    """
+    parameters = itk.ParameterObject.New()
+    parameters.AddParameterFile(str(parameter_files.path(f"{method}_{stage}")))
+    for name, value in (overrides or {}).items():
+        parameters.SetParameter(name, value)
+    return parameters
+
+
+def register(
+    fixed: Any,
+    moving: Any,
+    *,
+    method: str,
+    overrides: Mapping[str, str] | None = None,
+    fixed_mask: Any = None,
+    threads: int = 0,
+    verbose: bool = False,
+) -> Iterator[Stage]:
+    """Register two images with the shipped parameter files, yielding each stage when it is done.
+
+    Parameters
+    ----------
+    fixed, moving
+        ITK images of floats.
+    method
+        ``"cnn"`` or ``"mi"``: which of the shipped parameter files.
+    overrides
+        See :func:`read_parameters`.
+    fixed_mask
+        Optional ITK image of unsigned char on the fixed image's grid; 0 = voxel is not used.
+    threads
+        Number of threads; 0 lets elastix decide.
+    verbose
+        Print elastix's log.
+
+    Yields
+    ------
+    Stage
+        The similarity stage, then the B-spline stage.
+    """
+    options: dict[str, Any] = {"log_to_console": verbose, "number_of_threads": threads}
+    if fixed_mask is not None:
+        options["fixed_mask"] = fixed_mask
+    for stage in STAGES:
+        started = time.perf_counter()
+        _, transform = itk.elastix_registration_method(
+            fixed,
+            moving,
+            parameter_object=read_parameters(method, stage, overrides),
+            **options,
+        )
+        yield Stage(stage, transform, time.perf_counter() - started)
+        options["initial_transform_parameter_object"] = transform
+
+
+def foreground_mask(image: Any, *, threshold: float = 0.01) -> Any:
+    """Return the voxels above ``threshold`` of the maximum as a mask (paper, Section 3.1)."""
+    voxels = itk.array_view_from_image(image)
+    mask = itk.image_from_array((voxels > threshold * voxels.max()).astype(np.uint8))
+    mask.CopyInformation(image)
+    return mask
+
+
+def on_grid_of(image: Any, reference: Any) -> Any:
+    """Resample a label map on another image's grid as the headers place it, nearest neighbour."""
+    nearest = itk.NearestNeighborInterpolateImageFunction.New(image)
+    return itk.resample_image_filter(
+        image, interpolator=nearest, reference_image=reference, use_reference_image=True
+    )
+
+
+def warp_image(moving: Any, transform: Any) -> Any:
+    """Resample the moving image on the fixed image's grid by ``transform``."""
+    return itk.transformix_filter(moving, transform, log_to_console=False)
+
+
+def warp_labels(labels: Any, transform: Any) -> Any:
+    """Resample a label map of the moving image on the fixed image's grid, nearest neighbour."""
+    return itk.transformix_filter(
+        labels,
+        _with(transform, FinalBSplineInterpolationOrder="0", ResultImagePixelType="short"),
+        log_to_console=False,
+    )
+
+
+def displacement_field(moving: Any, transform: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return ``T(x) - x`` at every voxel of the fixed grid.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (z, y, x, 3) of the fixed image; components in patient axes (ITK x, y, z), in mm.
+    """
+    transformix = _transformix(moving, transform)
+    transformix.SetComputeDeformationField(True)
+    with tempfile.TemporaryDirectory() as folder:  # it writes the field to a file as well
+        transformix.SetOutputDirectory(folder)
+        transformix.Update()
+        return np.array(itk.array_view_from_image(transformix.GetOutputDeformationField()))
+
+
+def folded_share(moving: Any, transform: Any) -> float:
+    """Return the share of the fixed image's voxels at which ``det J_T <= 0``."""
+    with tempfile.TemporaryDirectory() as folder:
+        transformix = _transformix(moving, _with(transform, ResultImageFormat="nii"))
+        transformix.SetComputeDeterminantOfSpatialJacobian(True)
+        transformix.SetOutputDirectory(folder)
+        transformix.Update()
+        determinant = itk.array_from_image(itk.imread(str(Path(folder) / "spatialJacobian.nii")))
+    return float((determinant <= 0).mean())
+
+
+def _read(file: Path, pixel_type: Any) -> Any:
+    if not Path(file).is_file():
+        msg = f"there is no image file {file}"
+        raise DataError(msg)
+    try:
+        image = itk.imread(str(file), pixel_type)
+    except RuntimeError as error:
+        msg = f"{file} cannot be read as an image: {str(error).strip().splitlines()[-1]}"
+        raise DataError(msg) from error
+    if image.GetImageDimension() != 3:
+        msg = f"{file} has {image.GetImageDimension()} dimensions; a 3D image is needed"
+        raise DataError(msg)
+    return image
+
+
+def _with(transform: Any, **values: str) -> Any:
+    changed = itk.ParameterObject.New()
+    changed.SetParameterMaps(transform.GetParameterMaps())
+    for name, value in values.items():
+        changed.SetParameter(name, value)
+    return changed
+
+
+def _transformix(moving: Any, transform: Any) -> Any:
+    transformix = itk.TransformixFilter.New(moving)
+    transformix.SetTransformParameterObject(transform)
+    transformix.SetLogToConsole(False)
+    return transformix
