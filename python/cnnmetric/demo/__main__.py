@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Register a T1 and a T2 image of two subjects, measure how well, and draw the result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import settings_from
+from cnnmetric.command_line import to_record
+from cnnmetric.demo.progress import step
+from cnnmetric.demo.settings import DemoSettings
+from cnnmetric.errors import CNNMetricError
+from cnnmetric.errors import CompatibilityError
+
+DESCRIPTION = """Register a T1 and a T2 image of two subjects with the shipped parameter files,
+print how well they fit before and after, and write a picture. Without arguments the pair is built
+from the ICBM152 anatomy, so that the truth is known; where the environment variable CNNMETRIC_DATA
+names a folder with real images, those are used; --fixed and --moving take your own."""
+METRIC_NAMES = {"cnn": "CNN", "mi": "MI"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0, or 1 after an error."""
+    try:
+        parser = parser_for(DemoSettings, DESCRIPTION, prog="python -m cnnmetric.demo")
+        run(settings_from(parser.parse_args(arguments)))
+    except CNNMetricError as error:
+        print(f"cnnmetric.demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(settings: DemoSettings) -> None:
+    """Do what the settings say.
+
+    Raises
+    ------
+    CNNMetricError
+        If a package, an image or the model cannot be used, or the registration fails.
+    """
+    _check_output(settings.output)
+    try:
+        from cnnmetric import pipeline
+        from cnnmetric.demo.cases import choose_case
+        from cnnmetric.demo.measures import measure
+        from cnnmetric.demo.measures import table
+        from cnnmetric.demo.picture import draw
+    except ModuleNotFoundError as error:
+        msg = f"the demo needs the package {error.name}; install it: pip install 'cnnmetric[demo]'"
+        raise CompatibilityError(msg) from error
+
+    with step("preparing the images"):
+        case = choose_case(settings)
+        rows = [measure(case, "before")]
+    print(f"{case.title}\n{table(rows, case)}")
+
+    metrics = ["mi"] if settings.metric == "mi" else ["mi", "cnn"][not settings.compare_mi :]
+    for metric in metrics:
+        overrides = _overrides(settings, case.fixed_modality) if metric == "cnn" else {}
+        stages = pipeline.register(
+            case.fixed,
+            case.moving,
+            method=metric,
+            overrides=overrides,
+            threads=settings.threads,
+            verbose=settings.verbose,
+        )
+        for stage in _with_progress(stages, METRIC_NAMES[metric], len(pipeline.STAGES)):
+            name = f"{METRIC_NAMES[metric]}, {stage.name}"
+            rows.append(measure(case, name, transform=stage.transform, seconds=stage.seconds))
+
+    with step("drawing"):
+        text = table(rows, case)
+        draw(
+            settings.output,
+            fixed=case.fixed,
+            moving=case.moving,
+            warped=pipeline.warp_image(case.moving, stage.transform),
+            names=(case.fixed_modality, case.moving_modality),
+            title=f"{case.title}: {METRIC_NAMES[metric]}",
+            lines=text.splitlines(),
+        )
+    record = {"settings": to_record(settings), "results": [row.record() for row in rows]}
+    settings.output.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
+    print(f"\n{text}\n\npicture: {settings.output.resolve()}")
+
+
+def _overrides(settings: DemoSettings, fixed_modality: str) -> Mapping[str, str]:
+    return {"CNNMetricModel": settings.model, "CNNMetricFixedModality": fixed_modality}
+
+
+def _with_progress(stages: Iterator[Any], metric: str, number: int) -> Iterator[Any]:
+    for place in range(1, number + 1):
+        with step(f"registering with {metric}, stage {place} of {number}"):
+            stage = next(stages)
+        yield stage
+
+
+def _check_output(output: Path) -> None:
+    # Found out now, and not after minutes of work.
+    if not output.resolve().parent.is_dir():
+        msg = f"the folder of the picture, {output.resolve().parent}, does not exist; make it first"
+        raise CNNMetricError(msg)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
