@@ -80,7 +80,7 @@ def test_truncated_model(fixed: Any, moving: Any, small_model: Path, tmp_path: P
         ({"stride": "0"}, r"'cnnmetric\.stride' is '0' but must be a whole number"),
         ({"modalities": "T1"}, r"'cnnmetric\.modalities' is 'T1' but must be two names"),
         ({"spacing": "-1"}, r"'cnnmetric\.spacing' is '-1' but must be a positive"),
-        ({"lower_quantile": "0.9999"}, "0 <= lower < upper <= 1"),
+        ({"upper_quantile": "0"}, "0 <= lower < upper <= 1"),
         ({"sign": "similarity"}, r"'cnnmetric\.sign' is 'similarity'"),
         ({"dimension": "4"}, r"'cnnmetric\.dimension' is '4' but must be 2 or 3"),
     ],
