@@ -10,7 +10,7 @@
 namespace cnnmetric::onnxruntime
 {
 
-/** The lowest version of the C API that has what we call (wheels 1.17 and later): a runtime may be newer, never older. */
+/** The lowest version of the C API that has what we call (ONNX Runtime 1.17): a runtime may be newer, never older. */
 inline constexpr unsigned int ApiVersion = 17;
 
 /** Load the shared library; later calls with any path are ignored. Throws cnnmetric::Error. */
