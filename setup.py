@@ -41,6 +41,7 @@ class CMakeBuild(build_ext):
         """Configure and build the top-level CMakeLists.txt into the package's folder."""
         check_wheels()
         cmake, ninja = build_tool("cmake", "CMAKE_BIN_DIR"), build_tool("ninja", "BIN_DIR")
+        swig = build_tool("swig", "BIN_DIR")  # importing it also sets SWIG_LIB, which it needs
         check_compiler()
         try:
             headers = find_headers(os.environ)
@@ -59,6 +60,7 @@ class CMakeBuild(build_ext):
             "CNNMETRIC_VERSION": self.distribution.get_version(),
             "ITK_WHEEL_DIR": wheel,
             "Python_EXECUTABLE": sys.executable,
+            "SWIG_EXECUTABLE": swig,
             "pybind11_DIR": import_module("pybind11").get_cmake_dir(),
             **headers,
         }
@@ -169,7 +171,8 @@ def main() -> None:
         sys.exit(f"error: {error}")
     setup(
         packages=[*find_packages("python"), "cnnmetric.elastix_params", "cnnmetric.models"],
-        # CMake knows the sources; this makes the wheel one of this platform and this Python.
+        # CMake knows the sources, and makes `_itkv4` beside `_core`; this makes the wheel one of
+        # this platform and this Python.
         ext_modules=[Extension("cnnmetric._core", sources=[])],
         cmdclass={"build_ext": CMakeBuild},
     )

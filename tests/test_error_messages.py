@@ -261,3 +261,11 @@ def test_onnxruntime_of_the_wheel_is_in_use() -> None:
     from cnnmetric import _core
 
     assert _core.onnxruntime_version() == onnxruntime.__version__
+
+
+def test_optimizer_that_would_crash_without_a_sampler(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    settings = parameters(difference_model, Optimizer="PreconditionedStochasticGradientDescent")
+    with pytest.raises(cnnmetric.MetricError, match=r"needs a sampler. Add, for example"):
+        register(fixed, moving, settings)

@@ -40,6 +40,14 @@ def normalised(image: Any) -> NDArray[np.float32]:
     return values
 
 
+def dissimilarity_of(
+    metric: cnnmetric.MetricOnImages, parameters: list[float]
+) -> NDArray[np.float32]:
+    """Return the dissimilarity map as an array (z, y, x)."""
+    array: NDArray[np.float32] = itk.array_from_image(metric.maps(parameters).dissimilarity)
+    return array
+
+
 def test_map_equals_the_fully_convolutional_network(tmp_path: Path) -> None:
     model = write_small_model(tmp_path / "clips.onnx", quantiles=(0.01, 0.999))
     # On a common grid without a transform, the map is the network run once over both images.
@@ -52,7 +60,7 @@ def test_map_equals_the_fully_convolutional_network(tmp_path: Path) -> None:
     patches = np.stack([normalised(fixed), normalised(moving)])[np.newaxis].astype(np.float32)
     weights = np.ones((1, 1, 7, 8, 9), dtype=np.float32)
     (expected,) = session.run(["dissimilarity"], {"patches": patches, "weights": weights})
-    found = metric.dissimilarity_map(NO_SHIFT)
+    found = dissimilarity_of(metric, NO_SHIFT)
     np.testing.assert_allclose(found, expected[0, 0], atol=2e-5)
     assert metric.value(NO_SHIFT) == pytest.approx(float(expected.mean()), abs=1e-5)
 
@@ -62,7 +70,42 @@ def test_map_origin_is_the_centre_of_the_first_patch(small_model: Path) -> None:
     metric = cnnmetric.MetricOnImages(fixed, fixed, model=small_model)
     # One voxel is left over along x, half of it on either side; 8 voxels to the centre of a patch.
     expected = np.asarray(fixed.GetOrigin()) + np.array([8.5, 8.0, 8.0])
-    np.testing.assert_allclose(metric.map_origin, expected, atol=1e-9)
+    maps = metric.maps(NO_SHIFT)
+    np.testing.assert_allclose(maps.dissimilarity.GetOrigin(), expected, atol=1e-9)
+    assert list(maps.dissimilarity.GetSpacing()) == [4.0] * 3
+    np.testing.assert_allclose(maps.derivative.GetOrigin(), expected - 8.0, atol=1e-9)
+    assert list(maps.derivative.GetSpacing()) == [1.0] * 3
+
+
+def test_derivative_map_is_how_the_value_changes_with_an_intensity(small_model: Path) -> None:
+    # Without a transform and on a common grid that the patches fill (17 + 4 k voxels), I'm is the
+    # moving image itself.
+    size = (49, 45, 41)
+    fixed = subject("T1", size=size, spacing=(1.0,) * 3, angle=0.0)
+    moving = subject("T2", size=size, spacing=(1.0,) * 3, angle=0.0)
+
+    def value_of(array: NDArray[np.float32]) -> float:
+        image = itk.image_from_array(array)
+        image.CopyInformation(moving)
+        return cnnmetric.MetricOnImages(fixed, image, model=small_model).value(NO_SHIFT)
+
+    array = itk.array_from_image(moving)
+    metric = cnnmetric.MetricOnImages(fixed, moving, model=small_model, block_size=21)
+    maps = metric.maps(NO_SHIFT)
+    derivative = itk.array_from_image(maps.derivative)
+    first = moving.TransformPhysicalPointToIndex(maps.derivative.GetOrigin())
+    change = np.zeros_like(array)
+    inside = tuple(
+        slice(begin, begin + length)
+        for begin, length in zip(reversed(list(first)), derivative.shape, strict=True)
+    )
+    change[inside] = derivative / np.abs(derivative).max()
+    # The extremes decide the normalisation; they stay as they are.
+    change[(array <= np.quantile(array, 0.02)) | (array >= np.quantile(array, 0.98))] = 0.0
+    step = 0.01
+    numerical = (value_of(array + step * change) - value_of(array - step * change)) / (2 * step)
+    analytic = float((derivative * change[inside]).sum())
+    assert numerical == pytest.approx(analytic, rel=1e-2)
 
 
 def test_tiles_of_any_size_give_the_same(fixed: Any, moving: Any, small_model: Path) -> None:
@@ -113,7 +156,7 @@ def test_blocks_are_those_of_the_seed(fixed: Any, moving: Any, small_model: Path
 
 def test_blocks_estimate_the_full_value(fixed: Any, moving: Any, small_model: Path) -> None:
     full = cnnmetric.MetricOnImages(fixed, moving, model=small_model)
-    dissimilarity = full.dissimilarity_map(SHIFT)
+    dissimilarity = dissimilarity_of(full, SHIFT)
     blocks = cnnmetric.MetricOnImages(
         fixed,
         moving,
@@ -142,11 +185,11 @@ def test_masks_select_patch_centres(fixed: Any, moving: Any, small_model: Path) 
     without = cnnmetric.MetricOnImages(fixed, moving, model=small_model)
     mask = ball_mask(fixed, radius=9.0)
     metric = cnnmetric.MetricOnImages(fixed, moving, model=small_model, fixed_mask=mask)
-    plain, masked = without.dissimilarity_map(NO_SHIFT), metric.dissimilarity_map(NO_SHIFT)
+    plain, masked = dissimilarity_of(without, NO_SHIFT), dissimilarity_of(metric, NO_SHIFT)
     counted = ~np.isnan(masked)
     assert 0 < counted.sum() < masked.size / 2
     np.testing.assert_allclose(masked[counted], plain[counted], atol=1e-6)
-    origin = np.asarray(metric.map_origin)
+    origin = np.asarray(metric.maps(NO_SHIFT).dissimilarity.GetOrigin())
     z, y, x = np.nonzero(counted)
     distances = np.linalg.norm(origin + 4.0 * np.stack([x, y, z], axis=-1), axis=-1)
     assert distances.max() <= 9.0 + np.sqrt(3.0)  # mask voxels are 1 mm wide
@@ -156,7 +199,7 @@ def test_masks_select_patch_centres(fixed: Any, moving: Any, small_model: Path) 
 def test_patches_beyond_the_moving_image_do_not_count(fixed: Any, small_model: Path) -> None:
     moving = subject("T2", size=(48, 45, 41), spacing=(1.0,) * 3, angle=0.0)
     metric = cnnmetric.MetricOnImages(fixed, moving, model=small_model, required_ratio=0.1)
-    counted = ~np.isnan(metric.dissimilarity_map([20.0, 0.0, 0.0]))
+    counted = ~np.isnan(dissimilarity_of(metric, [20.0, 0.0, 0.0]))
     # Patch i has its centre at 1.5 + 8 + 4 i mm of 48 along x; 20 mm further, i = 5 is outside.
     first_outside = 5
     assert counted[:, :, :first_outside].all()

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "mapsToPython.h"
 #include "metricOnArrays.h"
 
 #include "cnnmetricError.h"
@@ -135,7 +136,7 @@ public:
                  const std::string &                                   transform,
                  const std::vector<double> &                           transformFixedParameters,
                  const unsigned int                                    interpolationOrder,
-                 const typename MetricType::Settings &                 settings,
+                 const Settings &                                      settings,
                  const double                                          requiredRatio,
                  const unsigned int                                    seed)
   {
@@ -195,27 +196,16 @@ public:
     return { value, std::vector<double>(derivative.begin(), derivative.end()) };
   }
 
-  ContiguousArray<float>
-  GetDissimilarityMap(const std::vector<double> & parameters)
+  py::tuple
+  GetMaps(const std::vector<double> & parameters)
   {
-    std::vector<float> map;
+    Maps maps;
     {
       const py::gil_scoped_release release;
-      map = m_Metric->GetDissimilarityMap(SetParameters(parameters));
+      maps = m_Metric->GetMaps(SetParameters(parameters));
     }
-    const auto &           patches = m_Metric->GetEvaluator().GetGrid().GetNumberOfPatches();
-    ContiguousArray<float> array(std::vector<py::ssize_t>(patches.rbegin(), patches.rend()));
-    std::memcpy(array.mutable_data(), map.data(), map.size() * sizeof(float));
-    return array;
-  }
-
-  /** Physical position of the centre voxel of the first patch, in mm. */
-  std::vector<double>
-  GetMapOrigin() const
-  {
-    const auto & grid = m_Metric->GetEvaluator().GetGrid();
-    const auto   point = grid.GetPoint(grid.GetCentre({}));
-    return std::vector<double>(point.Begin(), point.End());
+    const auto & metric = m_Metric->GetPatchMetric();
+    return MapsToPython<VDimension>(maps, metric.GetEvaluator().GetGrid(), metric.GetGridSpacing());
   }
 
   void
@@ -270,51 +260,20 @@ void
 Define(py::module_ & module, const char * const name)
 {
   using Class = MetricOnArrays<VDimension>;
-  using Settings = typename Class::MetricType::Settings;
-  using Sampling = typename Class::MetricType::SamplingEnum;
 
   py::class_<Class>(module, name)
-    .def(py::init([](const ContiguousArray<float> &                        fixed,
-                     const Geometry &                                      fixedGeometry,
-                     const ContiguousArray<float> &                        moving,
-                     const Geometry &                                      movingGeometry,
-                     const std::optional<ContiguousArray<unsigned char>> & fixedMask,
-                     const std::optional<ContiguousArray<unsigned char>> & movingMask,
-                     const std::string &                                   transform,
-                     const std::vector<double> &                           transformFixedParameters,
-                     const unsigned int                                    interpolationOrder,
-                     const std::string &                                   model,
-                     const std::string &                                   fixedModality,
-                     const bool                                            full,
-                     const unsigned int                                    numberOfBlocks,
-                     const unsigned int                                    blockSize,
-                     const double                                          gridSpacing,
-                     const std::string &                                   device,
-                     const unsigned int                                    numberOfThreads,
-                     const double                                          requiredRatio,
-                     const unsigned int                                    seed) {
-           Settings settings;
-           settings.modelPath = model;
-           settings.fixedModality = fixedModality;
-           settings.sampling = full ? Sampling::Full : Sampling::Blocks;
-           settings.numberOfBlocks = numberOfBlocks;
-           settings.blockSize = blockSize;
-           settings.gridSpacing = gridSpacing;
-           settings.device = device;
-           settings.numberOfThreads = numberOfThreads;
-           return std::make_unique<Class>(fixed,
-                                          fixedGeometry,
-                                          moving,
-                                          movingGeometry,
-                                          fixedMask,
-                                          movingMask,
-                                          transform,
-                                          transformFixedParameters,
-                                          interpolationOrder,
-                                          settings,
-                                          requiredRatio,
-                                          seed);
-         }),
+    .def(py::init<const ContiguousArray<float> &,
+                  const Geometry &,
+                  const ContiguousArray<float> &,
+                  const Geometry &,
+                  const std::optional<ContiguousArray<unsigned char>> &,
+                  const std::optional<ContiguousArray<unsigned char>> &,
+                  const std::string &,
+                  const std::vector<double> &,
+                  unsigned int,
+                  const Settings &,
+                  double,
+                  unsigned int>(),
          py::kw_only(),
          py::arg("fixed"),
          py::arg("fixed_geometry"),
@@ -325,21 +284,13 @@ Define(py::module_ & module, const char * const name)
          py::arg("transform"),
          py::arg("transform_fixed_parameters"),
          py::arg("interpolation_order"),
-         py::arg("model"),
-         py::arg("fixed_modality"),
-         py::arg("full"),
-         py::arg("number_of_blocks"),
-         py::arg("block_size"),
-         py::arg("grid_spacing"),
-         py::arg("device"),
-         py::arg("number_of_threads"),
+         py::arg("settings"),
          py::arg("required_ratio"),
          py::arg("seed"))
     .def_property_readonly("number_of_parameters", &Class::GetNumberOfParameters)
     .def("value", &Class::GetValue, py::arg("parameters"))
     .def("value_and_derivative", &Class::GetValueAndDerivative, py::arg("parameters"))
-    .def("dissimilarity_map", &Class::GetDissimilarityMap, py::arg("parameters"))
-    .def_property_readonly("map_origin", &Class::GetMapOrigin)
+    .def("maps", &Class::GetMaps, py::arg("parameters"))
     .def("draw_new_blocks", &Class::DrawNewBlocks)
     .def("describe", &Class::Describe);
 }

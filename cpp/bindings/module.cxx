@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "errorsToPython.h"
+#include "hooks.h"
 #include "layoutProbe.h"
 #include "metricOnArrays.h"
+#include "networkOnArrays.h"
+#include "settingsFromPython.h"
 
-#include "cnnmetricError.h"
 #include "cnnmetricLastError.h"
 #include "cnnmetricModelDirectory.h"
 #include "cnnmetricNetwork.h"
@@ -16,47 +19,10 @@
 
 namespace py = pybind11;
 
-namespace
-{
-
-/** Our errors become the Python classes of python/cnnmetric/errors.py; ITK's become MetricError with ITK's own words. */
-void
-RegisterErrors()
-{
-  py::register_exception_translator([](std::exception_ptr pointer) {
-    const auto raise = [](const char * const className, const char * const message) {
-      const py::object type = py::module_::import("cnnmetric.errors").attr(className);
-      py::set_error(type, message);
-    };
-    try
-    {
-      if (pointer)
-      {
-        std::rethrow_exception(pointer);
-      }
-    }
-    catch (const cnnmetric::ModelError & error)
-    {
-      raise("ModelError", error.what());
-    }
-    catch (const cnnmetric::Error & error)
-    {
-      raise("MetricError", error.what());
-    }
-    catch (const itk::ExceptionObject & error)
-    {
-      raise("MetricError", error.GetDescription());
-    }
-  });
-}
-
-} // namespace
-
-
 PYBIND11_MODULE(_core, module)
 {
   module.doc() = "The compiled half of cnnmetric; use the package, not this module.";
-  RegisterErrors();
+  cnnmetric::RegisterErrors();
 
   module.attr("__version__") = CNNMETRIC_VERSION;
   module.attr("itk_version") =
@@ -71,5 +37,9 @@ PYBIND11_MODULE(_core, module)
   module.def("install", &elastix::InstallCNNMetric);
   module.def("parameter_names", &elastix::CNNMetricParameterNames);
   module.def("take_last_error", &cnnmetric::TakeLastError);
+  cnnmetric::DefineInterruption(module);
+  cnnmetric::DefineIterationCallback(module);
+  cnnmetric::DefineSettings(module);
   cnnmetric::DefineMetricOnArrays(module);
+  cnnmetric::DefineNetworkOnArrays(module);
 }

@@ -5,6 +5,7 @@
 #include "elxIncludes.h" // include first, as elastix's own components do
 #include "itkCNNImageToImageMetric.h"
 
+#include <optional>
 #include <string>
 
 namespace elastix
@@ -27,11 +28,11 @@ namespace elastix
  *    The default is the model's first modality.
  * \parameter CNNMetricSampling: "Blocks" for random blocks, "Full" for the whole image.\n
  *    <tt>(CNNMetricSampling "Blocks")</tt>\n
- *    The default is "Blocks".
+ *    The default is what ImageSampler says: "Full" for "Full" and "Grid", "Blocks" for the random samplers and where there is none.
  * \parameter CNNMetricNumberOfBlocks: number of random blocks per evaluation; new ones in every iteration if\n
  *    NewSamplesEveryIteration is "true".\n
  *    <tt>(CNNMetricNumberOfBlocks 8)</tt>\n
- *    The default is 8.
+ *    The default is as many as hold NumberOfSpatialSamples patches; 8 where that is not given.
  * \parameter CNNMetricBlockSize: edge of a block, or of a tile in Full mode, in voxels of the evaluation grid; receptive field + k stride.\n
  *    <tt>(CNNMetricBlockSize 33)</tt>\n
  *    The default is 33.
@@ -71,9 +72,17 @@ public:
   using typename Superclass1::MeasureType;
   using typename Superclass1::TransformParametersType;
 
+  /** Use a sampler if the parameter file names one; elastix asks before it hands out the samplers. */
+  int
+  BeforeAll() override;
+
   /** Read this level's parameters. */
   void
   BeforeEachResolution() override;
+
+  /** Report to the caller (cnnmetric::Hooks). */
+  void
+  AfterEachIteration() override;
 
   void
   Initialize() override;
@@ -104,22 +113,29 @@ protected:
 private:
   elxOverrideGetSelfMacro;
 
-  typename Superclass1::Settings
+  cnnmetric::Settings
   ReadSettings(unsigned int level) const;
 
-  /** Read one value of a parameter, for this metric's label and this level. */
+  /** Read one value of a parameter, for this metric's label and this level, if it is given. */
   template <typename TValue>
-  TValue
-  Read(const std::string & name, unsigned int level, const TValue & defaultValue) const;
+  std::optional<TValue>
+  Read(const std::string & name, unsigned int level) const;
+
+  /** Whether the parameter file says how many samples this metric's sampler takes. */
+  bool
+  HasNumberOfSpatialSamples() const;
 
   /** Number of this metric in a multi-metric registration. */
   unsigned int
   GetMetricIndex() const;
 
-  /** Run work(); on failure leave the reason for Python (cnnmetric::LastError) and throw what elastix expects. */
+  /** cnnmetric::Guard(work) for an evaluation: first asks whether the caller wants to stop. */
   template <typename TWork>
   auto
-  Guard(const TWork & work) const;
+  GuardEvaluation(const TWork & work) const;
+
+  /** Of the last evaluation that the optimizer asked for. */
+  mutable MeasureType m_LastValue{};
 };
 
 } // end namespace elastix

@@ -2,46 +2,51 @@
 #ifndef elxCNNMetric_hxx
 #define elxCNNMetric_hxx
 
+#include "cnnmetricHooks.h"
 #include "cnnmetricLastError.h"
 #include "cnnmetricModelDirectory.h"
 #include "elxCNNMetric.h"
+#include "elxStepSize.h"
 
 #include <itkDeref.h>
 #include <itkTimeProbe.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <sstream>
 
 namespace elastix
 {
 
 /**
- * ******************* Guard ***********************
+ * ******************* GuardEvaluation ***********************
  */
 
 template <typename TElastix>
 template <typename TWork>
 auto
-CNNMetric<TElastix>::Guard(const TWork & work) const
+CNNMetric<TElastix>::GuardEvaluation(const TWork & work) const
 {
-  try
-  {
+  return cnnmetric::Guard([&work] {
+    cnnmetric::StopUnless(cnnmetric::GetHooks().mayGoOn());
     return work();
-  }
-  catch (const itk::ExceptionObject & error)
-  {
-    cnnmetric::LastError() = error.GetDescription();
-    throw;
-  }
-  catch (const std::exception & error)
-  {
-    cnnmetric::LastError() = error.what();
-    itkExceptionMacro(<< error.what());
-  }
+  });
 
-} // end Guard()
+} // end GuardEvaluation()
+
+
+/**
+ * ******************* BeforeAll ***********************
+ */
+
+template <typename TElastix>
+int
+CNNMetric<TElastix>::BeforeAll()
+{
+  this->SetUseImageSampler(itk::Deref(this->GetElastix()).GetNumberOfImageSamplers() > 0);
+  return 0;
+
+} // end BeforeAll()
 
 
 /**
@@ -52,9 +57,10 @@ template <typename TElastix>
 void
 CNNMetric<TElastix>::BeforeEachResolution()
 {
-  Guard([this] {
+  cnnmetric::Guard([this] {
     const unsigned int level = this->m_Registration->GetAsITKBaseType()->GetCurrentLevel();
     this->SetSettings(ReadSettings(level));
+    this->SetUseNumberOfSpatialSamples(HasNumberOfSpatialSamples());
 
     const auto & elastix = itk::Deref(this->GetElastix());
     const auto   index = GetMetricIndex();
@@ -66,6 +72,27 @@ CNNMetric<TElastix>::BeforeEachResolution()
 
 
 /**
+ * ******************* AfterEachIteration ***********************
+ */
+
+template <typename TElastix>
+void
+CNNMetric<TElastix>::AfterEachIteration()
+{
+  cnnmetric::Guard([this] {
+    const auto &         elastix = itk::Deref(this->GetElastix());
+    cnnmetric::Iteration iteration;
+    iteration.level = this->m_Registration->GetAsITKBaseType()->GetCurrentLevel();
+    iteration.number = elastix.GetIterationCounter();
+    iteration.value = m_LastValue;
+    iteration.stepSize = GetStepSize(itk::Deref(itk::Deref(elastix.GetElxOptimizerBase()).GetAsITKBaseType()));
+    cnnmetric::StopUnless(cnnmetric::GetHooks().afterIteration(iteration));
+  });
+
+} // end AfterEachIteration()
+
+
+/**
  * ******************* Initialize ***********************
  */
 
@@ -73,7 +100,7 @@ template <typename TElastix>
 void
 CNNMetric<TElastix>::Initialize()
 {
-  Guard([this] {
+  cnnmetric::Guard([this] {
     itk::TimeProbe timer;
     timer.Start();
     Superclass1::Initialize();
@@ -94,7 +121,8 @@ template <typename TElastix>
 auto
 CNNMetric<TElastix>::GetValue(const TransformParametersType & parameters) const -> MeasureType
 {
-  return Guard([&] { return Superclass1::GetValue(parameters); });
+  m_LastValue = GuardEvaluation([&] { return Superclass1::GetValue(parameters); });
+  return m_LastValue;
 
 } // end GetValue()
 
@@ -123,7 +151,8 @@ CNNMetric<TElastix>::GetValueAndDerivative(const TransformParametersType & param
                                            MeasureType &                   value,
                                            DerivativeType &                derivative) const
 {
-  Guard([&] { Superclass1::GetValueAndDerivative(parameters, value, derivative); });
+  GuardEvaluation([&] { Superclass1::GetValueAndDerivative(parameters, value, derivative); });
+  m_LastValue = value;
 
 } // end GetValueAndDerivative()
 
@@ -149,7 +178,7 @@ template <typename TElastix>
 auto
 CNNMetric<TElastix>::GetExactValue(const typename Superclass2::ParametersType & parameters) -> typename Superclass2::MeasureType
 {
-  return Guard([&] { return this->GetFullValue(parameters); });
+  return GuardEvaluation([&] { return this->GetFullValue(parameters); });
 
 } // end GetExactValue()
 
@@ -159,10 +188,10 @@ CNNMetric<TElastix>::GetExactValue(const typename Superclass2::ParametersType & 
  */
 
 template <typename TElastix>
-auto
-CNNMetric<TElastix>::ReadSettings(const unsigned int level) const -> typename Superclass1::Settings
+cnnmetric::Settings
+CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
 {
-  typename Superclass1::Settings settings;
+  cnnmetric::Settings settings;
 
   const auto require = [](const bool condition, const std::string & message) {
     if (!condition)
@@ -170,31 +199,32 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const -> typename Su
       throw cnnmetric::Error(message);
     }
   };
-  const auto readCount = [&](const std::string & name, const unsigned int defaultValue, const int smallest) {
-    const int count = Read<int>(name, level, static_cast<int>(defaultValue));
-    require(count >= smallest, name + " is " + std::to_string(count) + " but must be at least " + std::to_string(smallest) + ".");
-    return static_cast<unsigned int>(count);
+  const auto readCount = [&](const std::string & name, const int smallest) {
+    const auto count = Read<int>(name, level);
+    require(!count || *count >= smallest,
+            name + " is " + std::to_string(count.value_or(0)) + " but must be at least " + std::to_string(smallest) + ".");
+    return count ? std::optional<unsigned int>(*count) : std::nullopt;
   };
 
-  settings.modelPath = cnnmetric::FindModel(Read<std::string>("CNNMetricModel", level, "t1t2"));
-  settings.fixedModality = Read<std::string>("CNNMetricFixedModality", level, "");
-  settings.device = Read<std::string>("CNNMetricDevice", level, settings.device);
-  settings.numberOfBlocks = readCount("CNNMetricNumberOfBlocks", settings.numberOfBlocks, 1);
-  settings.blockSize = readCount("CNNMetricBlockSize", settings.blockSize, 1);
-  settings.numberOfThreads = readCount("CNNMetricNumberOfThreads", settings.numberOfThreads, 0);
+  settings.modelPath = cnnmetric::FindModel(Read<std::string>("CNNMetricModel", level).value_or("t1t2"));
+  settings.fixedModality = Read<std::string>("CNNMetricFixedModality", level).value_or("");
+  settings.device = Read<std::string>("CNNMetricDevice", level).value_or(settings.device);
+  settings.numberOfBlocks = readCount("CNNMetricNumberOfBlocks", 1);
+  settings.blockSize = readCount("CNNMetricBlockSize", 1).value_or(settings.blockSize);
+  settings.numberOfThreads = readCount("CNNMetricNumberOfThreads", 0).value_or(settings.numberOfThreads);
 
-  const auto sampling = Read<std::string>("CNNMetricSampling", level, "Blocks");
-  require(sampling == "Blocks" || sampling == "Full",
-          "CNNMetricSampling is \"" + sampling + "\" but must be \"Blocks\" or \"Full\".");
-  settings.sampling = sampling == "Full" ? Superclass1::SamplingEnum::Full : Superclass1::SamplingEnum::Blocks;
-
-  const auto gridSpacing = Read<double>("CNNMetricGridSpacing", level, std::numeric_limits<double>::quiet_NaN());
-  if (!std::isnan(gridSpacing))
+  if (const auto sampling = Read<std::string>("CNNMetricSampling", level))
   {
-    require(gridSpacing > 0.0 && std::isfinite(gridSpacing),
-            "CNNMetricGridSpacing is " + std::to_string(gridSpacing) +
+    require(*sampling == "Blocks" || *sampling == "Full",
+            "CNNMetricSampling is \"" + *sampling + "\" but must be \"Blocks\" or \"Full\".");
+    settings.sampling = *sampling == "Full" ? cnnmetric::Sampling::Full : cnnmetric::Sampling::Blocks;
+  }
+  if (const auto gridSpacing = Read<double>("CNNMetricGridSpacing", level))
+  {
+    require(*gridSpacing > 0.0 && std::isfinite(*gridSpacing),
+            "CNNMetricGridSpacing is " + std::to_string(*gridSpacing) +
               " but must be a positive number of mm. Leave it out for the default.");
-    settings.gridSpacing = gridSpacing;
+    settings.gridSpacing = *gridSpacing;
   }
 
   // The finest axis decides: a grid coarser than the smoothed image would throw information away.
@@ -212,14 +242,36 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const -> typename Su
 
 template <typename TElastix>
 template <typename TValue>
-TValue
-CNNMetric<TElastix>::Read(const std::string & name, const unsigned int level, const TValue & defaultValue) const
+std::optional<TValue>
+CNNMetric<TElastix>::Read(const std::string & name, const unsigned int level) const
 {
-  TValue value = defaultValue;
-  itk::Deref(Superclass2::GetConfiguration()).ReadParameter(value, name, this->GetComponentLabel(), level, 0, false);
-  return value;
+  TValue     value{};
+  const bool isGiven =
+    itk::Deref(Superclass2::GetConfiguration()).ReadParameter(value, name, this->GetComponentLabel(), level, 0, false);
+  return isGiven ? std::optional<TValue>(value) : std::nullopt;
 
 } // end Read()
+
+
+/**
+ * ******************* HasNumberOfSpatialSamples ***********************
+ */
+
+template <typename TElastix>
+bool
+CNNMetric<TElastix>::HasNumberOfSpatialSamples() const
+{
+  const auto & elastix = itk::Deref(this->GetElastix());
+  if (elastix.GetNumberOfImageSamplers() == 0)
+  {
+    return false;
+  }
+  const auto        index = std::min(GetMetricIndex(), elastix.GetNumberOfImageSamplers() - 1);
+  const std::string label = itk::Deref(elastix.GetElxImageSamplerBase(index)).GetComponentLabel();
+  const auto &      configuration = itk::Deref(Superclass2::GetConfiguration());
+  return configuration.HasParameter("NumberOfSpatialSamples") || configuration.HasParameter(label + "NumberOfSpatialSamples");
+
+} // end HasNumberOfSpatialSamples()
 
 
 /**

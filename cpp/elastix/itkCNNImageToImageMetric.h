@@ -2,13 +2,11 @@
 #ifndef itkCNNImageToImageMetric_h
 #define itkCNNImageToImageMetric_h
 
-#include "cnnmetricEvaluator.h"
+#include "cnnmetricPatchMetric.h"
 
 #include "itkAdvancedImageToImageMetric.h"
 
-#include <memory>
 #include <string>
-#include <vector>
 
 namespace itk
 {
@@ -16,7 +14,7 @@ namespace itk
 /** \class CNNImageToImageMetric
  * \brief elastix's interface to the learned metric: translates, computes nothing itself.
  *
- * The mathematics is in cnnmetric::Evaluator. This class hands it elastix's images, masks and threads, and wraps elastix's
+ * The metric is cnnmetric::PatchMetric. This class hands it elastix's images, masks, samplers and threads, and wraps elastix's
  * interpolator and transform into a cnnmetric::Warp.
  *
  * Set the properties, then the images, transform and interpolator as for any metric, then call Initialize().
@@ -44,38 +42,11 @@ public:
   itkStaticConstMacro(ImageDimension, unsigned int, TFixedImage::ImageDimension);
   static_assert(TFixedImage::ImageDimension == TMovingImage::ImageDimension);
 
-  using EvaluatorType = cnnmetric::Evaluator<ImageDimension>;
-  using BlocksType = typename EvaluatorType::BlocksType;
-
-  /** Which blocks an evaluation uses (CNNMetricSampling). */
-  enum class SamplingEnum
-  {
-    Full,
-    Blocks
-  };
-
-  /** Everything a parameter file can say about one resolution. */
-  struct Settings
-  {
-    /** Path of the .onnx file. */
-    std::string modelPath{};
-    /** Name of the fixed image's modality; empty: the model's first one. */
-    std::string  fixedModality{};
-    SamplingEnum sampling{ SamplingEnum::Blocks };
-    unsigned int numberOfBlocks{ 8 };
-    /** Edge in voxels; of a random block, or of a tile in Full mode. */
-    unsigned int blockSize{ 33 };
-    /** Distance of the voxels of the evaluation grid in mm; 0: the model's own spacing times gridFactor. */
-    double gridSpacing{ 0.0 };
-    /** Downsampling factor of the resolution level. */
-    double      gridFactor{ 1.0 };
-    std::string device{ "auto" };
-    /** 0: as many as elastix was told to use. */
-    unsigned int numberOfThreads{ 0 };
-  };
+  using PatchMetricType = cnnmetric::PatchMetric<ImageDimension>;
+  using EvaluatorType = typename PatchMetricType::EvaluatorType;
 
   void
-  SetSettings(const Settings & settings)
+  SetSettings(const cnnmetric::Settings & settings)
   {
     m_Settings = settings;
   }
@@ -87,6 +58,10 @@ public:
     m_OriginalFixedImage = fixedImage;
     m_OriginalMovingImage = movingImage;
   }
+
+  /** Whether the number of samples of a random sampler was asked for by the user, and is not just its default. */
+  itkSetMacro(UseNumberOfSpatialSamples, bool);
+  itkGetConstMacro(UseNumberOfSpatialSamples, bool);
 
   /** Loads the model if it is not yet loaded, checks the images, samples the fixed image. */
   void
@@ -107,25 +82,25 @@ public:
   MeasureType
   GetFullValue(const TransformParametersType & parameters) const;
 
-  /** N(P) for every patch of the grid, first axis fastest; NaN where a patch does not count. */
-  std::vector<float>
-  GetDissimilarityMap(const TransformParametersType & parameters) const;
+  /** What the network says of every patch and every voxel of the grid (Figure 1 of the paper). */
+  cnnmetric::Maps
+  GetMaps(const TransformParametersType & parameters) const;
 
   /** Draw new random blocks at the next evaluation. */
   void
   DrawNewBlocks()
   {
-    m_Blocks.clear();
+    m_PatchMetric.DrawNewBlocks();
   }
 
-  /** One paragraph for the log; valid after Initialize(). */
+  /** One line for the log; valid after Initialize(). */
   std::string
   DescribeSetup() const;
 
-  const EvaluatorType &
-  GetEvaluator() const
+  const PatchMetricType &
+  GetPatchMetric() const
   {
-    return *m_Evaluator;
+    return m_PatchMetric;
   }
 
 protected:
@@ -135,33 +110,26 @@ protected:
 private:
   class AdvancedWarp;
 
-  cnnmetric::Evaluation
-  EvaluateBlocks(const TransformParametersType & parameters,
-                 const BlocksType &              blocks,
-                 double *                        derivative,
-                 std::vector<float> *            map = nullptr) const;
+  typename PatchMetricType::SamplingRequest
+  GetSamplingRequest() const;
+
+  typename PatchMetricType::ValidityRule
+  GetValidityRule() const;
 
   unsigned int
   GetNumberOfWorkers() const;
 
-  const BlocksType &
-  GetBlocks() const;
+  /** Set the transform's parameters and run work(warp, numberOfWorkers). */
+  template <typename TWork>
+  MeasureType
+  EvaluateAt(const TransformParametersType & parameters, const TWork & work) const;
 
-  unsigned int
-  FindFixedChannel() const;
-
-  void
-  CheckValidPatches(const cnnmetric::Evaluation & evaluation) const;
-
-  Settings                                  m_Settings{};
-  SmartPointer<const FixedImageType>        m_OriginalFixedImage{};
-  SmartPointer<const MovingImageType>       m_OriginalMovingImage{};
-  std::shared_ptr<const cnnmetric::Network> m_Network{};
-  std::string                               m_NetworkDevice{};
-  std::unique_ptr<const EvaluatorType>      m_Evaluator{};
-  double                                    m_GridSpacing{};
-  /** Empty: to be drawn. */
-  mutable BlocksType m_Blocks{};
+  cnnmetric::Settings                 m_Settings{};
+  bool                                m_UseNumberOfSpatialSamples{ false };
+  SmartPointer<const FixedImageType>  m_OriginalFixedImage{};
+  SmartPointer<const MovingImageType> m_OriginalMovingImage{};
+  /** Draws its blocks when it is first evaluated, which elastix's interface declares const. */
+  mutable PatchMetricType m_PatchMetric{};
 };
 
 } // namespace itk

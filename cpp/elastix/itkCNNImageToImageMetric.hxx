@@ -4,9 +4,10 @@
 
 #include "itkCNNImageToImageMetric.h"
 
-#include <algorithm>
-#include <sstream>
-#include <thread>
+#include "itkImageFullSampler.h"
+#include "itkImageGridSampler.h"
+
+#include <itkLinearInterpolateImageFunction.h>
 
 namespace itk
 {
@@ -104,37 +105,22 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
     this->SetNumberOfWorkUnits(m_Settings.numberOfThreads);
   }
   Superclass::Initialize();
+  m_PatchMetric.Configure(m_Settings);
 
-  if (!m_Network || m_Network->GetInformation().path != m_Settings.modelPath || m_NetworkDevice != m_Settings.device)
+  const auto & fixedImage = *this->GetFixedImage();
+  const auto   interpolator = LinearInterpolateImageFunction<FixedImageType, double>::New();
+  interpolator->SetInputImage(&fixedImage);
+  typename PatchMetricType::FixedDomain fixedDomain;
+  fixedDomain.intensity = [&interpolator](const auto & x) { return interpolator->Evaluate(x); };
+  if (const auto * const mask = this->GetFixedImageMask())
   {
-    // One thread per call: the blocks are spread over the threads, see Evaluator::Evaluate.
-    m_Network = std::make_shared<const cnnmetric::Network>(m_Settings.modelPath, m_Settings.device, 1);
-    m_NetworkDevice = m_Settings.device;
+    fixedDomain.isInside = [mask](const auto & x) { return mask->IsInsideInWorldSpace(x); };
   }
-  const cnnmetric::ModelInformation & model = m_Network->GetInformation();
-  if (model.dimension != ImageDimension)
-  {
-    throw cnnmetric::Error("Model '" + model.path + "' is " + std::to_string(model.dimension) + "D but the images are " +
-                           std::to_string(ImageDimension) + "D. Use a model that was trained for this dimension.");
-  }
-
-  const auto & originalFixedImage = m_OriginalFixedImage ? *m_OriginalFixedImage : *this->GetFixedImage();
-  const auto & originalMovingImage = m_OriginalMovingImage ? *m_OriginalMovingImage : *this->GetMovingImage();
-  const auto   normalise = [&model](const auto & image, const char * const role) {
-    return cnnmetric::IntensityNormalisation::FromImage(image, model.lowerQuantile, model.upperQuantile, role);
-  };
-
-  m_GridSpacing = m_Settings.gridSpacing > 0.0 ? m_Settings.gridSpacing : model.spacing * m_Settings.gridFactor;
-  const typename EvaluatorType::GridType grid(
-    *this->GetFixedImage(), this->GetFixedImageRegion(), m_GridSpacing, model.receptiveField, model.stride);
-  m_Evaluator = std::make_unique<const EvaluatorType>(m_Network,
-                                                      FindFixedChannel(),
-                                                      grid,
-                                                      *this->GetFixedImage(),
-                                                      this->GetFixedImageMask(),
-                                                      normalise(originalFixedImage, "fixed"),
-                                                      normalise(originalMovingImage, "moving"));
-  DrawNewBlocks();
+  m_PatchMetric.StartLevel(fixedImage,
+                           this->GetFixedImageRegion(),
+                           fixedDomain,
+                           m_OriginalFixedImage ? *m_OriginalFixedImage : fixedImage,
+                           m_OriginalMovingImage ? *m_OriginalMovingImage : *this->GetMovingImage());
 
 } // end Initialize()
 
@@ -147,7 +133,10 @@ template <typename TFixedImage, typename TMovingImage>
 auto
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValue(const TransformParametersType & parameters) const -> MeasureType
 {
-  return EvaluateBlocks(parameters, GetBlocks(), nullptr).value;
+  return EvaluateAt(parameters, [this](const auto & warp, const unsigned int numberOfWorkers) {
+    return m_PatchMetric.Evaluate(
+      warp, GetSamplingRequest(), GetValidityRule(), this->GetMutableRandomVariateGenerator(), numberOfWorkers, nullptr);
+  });
 
 } // end GetValue()
 
@@ -178,7 +167,14 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValueAndDerivative(const Tr
                                                                         DerivativeType &                derivative) const
 {
   derivative.SetSize(this->GetNumberOfParameters());
-  value = EvaluateBlocks(parameters, GetBlocks(), derivative.data_block()).value;
+  value = EvaluateAt(parameters, [this, &derivative](const auto & warp, const unsigned int numberOfWorkers) {
+    return m_PatchMetric.Evaluate(warp,
+                                  GetSamplingRequest(),
+                                  GetValidityRule(),
+                                  this->GetMutableRandomVariateGenerator(),
+                                  numberOfWorkers,
+                                  derivative.data_block());
+  });
 
 } // end GetValueAndDerivative()
 
@@ -191,48 +187,89 @@ template <typename TFixedImage, typename TMovingImage>
 auto
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetFullValue(const TransformParametersType & parameters) const -> MeasureType
 {
-  return EvaluateBlocks(parameters, m_Evaluator->TileAll(m_Settings.blockSize), nullptr).value;
+  return EvaluateAt(parameters, [this](const auto & warp, const unsigned int numberOfWorkers) {
+    return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, nullptr);
+  });
 
 } // end GetFullValue()
 
 
 /**
- * ******************* GetDissimilarityMap ***********************
+ * ******************* GetMaps ***********************
  */
 
 template <typename TFixedImage, typename TMovingImage>
-std::vector<float>
-CNNImageToImageMetric<TFixedImage, TMovingImage>::GetDissimilarityMap(const TransformParametersType & parameters) const
+cnnmetric::Maps
+CNNImageToImageMetric<TFixedImage, TMovingImage>::GetMaps(const TransformParametersType & parameters) const
 {
-  std::vector<float> map;
-  EvaluateBlocks(parameters, m_Evaluator->TileAll(m_Settings.blockSize), nullptr, &map);
-  return map;
+  cnnmetric::Maps maps;
+  DerivativeType  derivative(this->GetNumberOfParameters());
+  EvaluateAt(parameters, [&](const auto & warp, const unsigned int numberOfWorkers) {
+    return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, derivative.data_block(), &maps);
+  });
+  return maps;
 
-} // end GetDissimilarityMap()
+} // end GetMaps()
 
 
 /**
- * ******************* EvaluateBlocks ***********************
+ * ******************* EvaluateAt ***********************
  */
 
 template <typename TFixedImage, typename TMovingImage>
-cnnmetric::Evaluation
-CNNImageToImageMetric<TFixedImage, TMovingImage>::EvaluateBlocks(const TransformParametersType & parameters,
-                                                                 const BlocksType &              blocks,
-                                                                 double * const                  derivative,
-                                                                 std::vector<float> * const      map) const
+template <typename TWork>
+auto
+CNNImageToImageMetric<TFixedImage, TMovingImage>::EvaluateAt(const TransformParametersType & parameters, const TWork & work) const
+  -> MeasureType
 {
   // Sets the transform's parameters, unless a multi-metric does that for all of its metrics.
   this->BeforeThreadedGetValueAndDerivative(parameters);
 
-  const unsigned int numberOfWorkers = GetNumberOfWorkers();
-  const AdvancedWarp warp(*this, numberOfWorkers);
-  const auto         evaluation = m_Evaluator->Evaluate(warp, blocks, numberOfWorkers, derivative, map);
+  const unsigned int          numberOfWorkers = GetNumberOfWorkers();
+  const AdvancedWarp          warp(*this, numberOfWorkers);
+  const cnnmetric::Evaluation evaluation = work(warp, numberOfWorkers);
   this->m_NumberOfPixelsCounted = evaluation.numberOfValidPatches;
-  CheckValidPatches(evaluation);
-  return evaluation;
+  return evaluation.value;
 
-} // end EvaluateBlocks()
+} // end EvaluateAt()
+
+
+/**
+ * ******************* GetSamplingRequest ***********************
+ */
+
+template <typename TFixedImage, typename TMovingImage>
+auto
+CNNImageToImageMetric<TFixedImage, TMovingImage>::GetSamplingRequest() const -> typename PatchMetricType::SamplingRequest
+{
+  // Asked at every evaluation: optimizers that measure the noise of the gradient give the metric a grid sampler for a while.
+  typename PatchMetricType::SamplingRequest request;
+  const auto * const                        sampler = this->GetUseImageSampler() ? this->GetImageSampler() : nullptr;
+  if (dynamic_cast<const ImageGridSampler<FixedImageType> *>(sampler) ||
+      dynamic_cast<const ImageFullSampler<FixedImageType> *>(sampler))
+  {
+    request.sampling = cnnmetric::Sampling::Full;
+  }
+  else if (sampler && m_UseNumberOfSpatialSamples)
+  {
+    request.numberOfPatches = sampler->GetNumberOfSamples();
+  }
+  return request;
+
+} // end GetSamplingRequest()
+
+
+/**
+ * ******************* GetValidityRule ***********************
+ */
+
+template <typename TFixedImage, typename TMovingImage>
+auto
+CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValidityRule() const -> typename PatchMetricType::ValidityRule
+{
+  return { this->GetRequiredRatioOfValidSamples(), this->GetFixedImageMask() != nullptr, this->GetMovingImageMask() != nullptr };
+
+} // end GetValidityRule()
 
 
 /**
@@ -243,91 +280,9 @@ template <typename TFixedImage, typename TMovingImage>
 unsigned int
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetNumberOfWorkers() const
 {
-  if (!this->GetUseMultiThread())
-  {
-    return 1;
-  }
-  if (m_Settings.numberOfThreads > 0)
-  {
-    return m_Settings.numberOfThreads;
-  }
-  // ITK cuts its work into several units per processor. Ours hold a network's activations each, so there is one per processor
-  // that this process may use (hardware_concurrency respects CPU affinity).
-  return std::max(1u, std::min<unsigned int>(this->GetNumberOfWorkUnits(), std::thread::hardware_concurrency()));
+  return this->GetUseMultiThread() ? m_PatchMetric.GetNumberOfWorkers(this->GetNumberOfWorkUnits()) : 1;
 
 } // end GetNumberOfWorkers()
-
-
-/**
- * ******************* GetBlocks ***********************
- */
-
-template <typename TFixedImage, typename TMovingImage>
-auto
-CNNImageToImageMetric<TFixedImage, TMovingImage>::GetBlocks() const -> const BlocksType &
-{
-  if (m_Blocks.empty())
-  {
-    m_Blocks =
-      m_Settings.sampling == SamplingEnum::Full
-        ? m_Evaluator->TileAll(m_Settings.blockSize)
-        : m_Evaluator->DrawBlocks(m_Settings.numberOfBlocks, m_Settings.blockSize, this->GetMutableRandomVariateGenerator());
-  }
-  return m_Blocks;
-
-} // end GetBlocks()
-
-
-/**
- * ******************* FindFixedChannel ***********************
- */
-
-template <typename TFixedImage, typename TMovingImage>
-unsigned int
-CNNImageToImageMetric<TFixedImage, TMovingImage>::FindFixedChannel() const
-{
-  const auto & modalities = m_Network->GetInformation().modalities;
-  for (unsigned int channel = 0; channel < 2; ++channel)
-  {
-    if (m_Settings.fixedModality == modalities[channel] || (channel == 0 && m_Settings.fixedModality.empty()))
-    {
-      return channel;
-    }
-  }
-  throw cnnmetric::Error("CNNMetricFixedModality \"" + m_Settings.fixedModality + "\" is not a modality of model '" +
-                         m_Network->GetInformation().path + "', which compares \"" + modalities[0] + "\" and \"" + modalities[1] +
-                         "\". Name the one that the fixed image is.");
-
-} // end FindFixedChannel()
-
-
-/**
- * ******************* CheckValidPatches ***********************
- */
-
-template <typename TFixedImage, typename TMovingImage>
-void
-CNNImageToImageMetric<TFixedImage, TMovingImage>::CheckValidPatches(const cnnmetric::Evaluation & evaluation) const
-{
-  const auto required = this->GetRequiredRatioOfValidSamples() * static_cast<double>(evaluation.numberOfFixedPatches);
-  if (evaluation.numberOfValidPatches > 0 && static_cast<double>(evaluation.numberOfValidPatches) >= required)
-  {
-    return;
-  }
-  std::ostringstream message;
-  message << "Too few patches are left to compare: of " << evaluation.numberOfFixedPatches << " evaluated patches"
-          << (this->GetFixedImageMask() ? " inside the fixed mask, " : ", ") << evaluation.numberOfPatchesInBuffer
-          << " map into the moving image's buffer";
-  if (this->GetMovingImageMask())
-  {
-    message << " and " << evaluation.numberOfValidPatches << " of these into the moving mask";
-  }
-  message << "; RequiredRatioOfValidSamples asks for a share of " << this->GetRequiredRatioOfValidSamples()
-          << ". Check the initial transform" << (this->GetMovingImageMask() ? " and the moving mask" : "")
-          << ", or lower the ratio.";
-  throw cnnmetric::Error(message.str());
-
-} // end CheckValidPatches()
 
 
 /**
@@ -338,28 +293,7 @@ template <typename TFixedImage, typename TMovingImage>
 std::string
 CNNImageToImageMetric<TFixedImage, TMovingImage>::DescribeSetup() const
 {
-  const auto &       model = m_Network->GetInformation();
-  const unsigned int fixedChannel = FindFixedChannel();
-  const auto &       patches = m_Evaluator->GetGrid().GetNumberOfPatches();
-  std::ostringstream text;
-  text << "CNNMetric: model " << model.path << ", fixed " << model.modalities[fixedChannel] << ", moving "
-       << model.modalities[1 - fixedChannel] << ", patch " << model.receptiveField << " voxels, stride " << model.stride
-       << ", grid spacing " << m_GridSpacing << " mm, patches";
-  for (unsigned int d = 0; d < ImageDimension; ++d)
-  {
-    text << (d ? " x " : " ") << patches[d];
-  }
-  text << ", sampling ";
-  if (m_Settings.sampling == SamplingEnum::Full)
-  {
-    text << "Full in tiles of " << m_Settings.blockSize << " voxels";
-  }
-  else
-  {
-    text << m_Settings.numberOfBlocks << " blocks of " << m_Settings.blockSize << " voxels";
-  }
-  text << ", " << GetNumberOfWorkers() << " threads, " << m_Network->GetDeviceReport() << '.';
-  return text.str();
+  return m_PatchMetric.Describe(GetSamplingRequest(), GetNumberOfWorkers());
 
 } // end DescribeSetup()
 

@@ -8,10 +8,8 @@
 #include "cnnmetricPatchGrid.h"
 #include "cnnmetricWarp.h"
 
-#include <itkImage.h>
-#include <itkSpatialObject.h>
-
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -31,6 +29,15 @@ struct Evaluation
   std::size_t numberOfPatchesInBuffer{};
   /** Those of them whose centre also maps into the moving mask. */
   std::size_t numberOfValidPatches{};
+};
+
+/** Figure 1 of the paper: what the network says of every place. */
+struct Maps
+{
+  /** N(P) for every patch of the grid, in memory order; NaN where the patch does not count. */
+  std::vector<float> dissimilarity{};
+  /** dM/dI'_m(x) for every voxel of the grid, in memory order, per unit of the moving image's intensity. */
+  std::vector<float> derivative{};
 };
 
 
@@ -53,21 +60,27 @@ public:
   using BlocksType = std::vector<BlockType>;
   using IndexType = typename GridType::IndexType;
   using WarpType = Warp<VDimension>;
-  using MaskType = itk::SpatialObject<VDimension>;
+  using PointType = typename WarpType::PointType;
   using GeneratorType = itk::Statistics::MersenneTwisterRandomVariateGenerator;
+
+  /** What the metric asks of the fixed side, at a point of the grid in mm. */
+  struct FixedDomain
+  {
+    /** I_f(x); background where x is outside of the fixed image. */
+    std::function<double(const PointType &)> intensity{};
+    /** Whether a patch with this centre counts; empty: all do. */
+    std::function<bool(const PointType &)> isInside{};
+  };
 
   /** \param network the trained network
    * \param fixedChannel 0 or 1: which of the model's modalities the fixed image is
    * \param grid evaluation grid of this level
-   * \param fixedImage the fixed image of this level (smoothed by the pyramid), sampled linearly on the grid
-   * \param fixedMask nullptr for none
+   * \param fixedDomain the fixed image of this level and its mask; asked here, not kept
    * \param fixedNormalisation, movingNormalisation from the full-resolution images */
-  template <typename TFixedImage>
   Evaluator(std::shared_ptr<const Network> network,
             unsigned int                   fixedChannel,
             const GridType &               grid,
-            const TFixedImage &            fixedImage,
-            const MaskType *               fixedMask,
+            const FixedDomain &            fixedDomain,
             const IntensityNormalisation & fixedNormalisation,
             const IntensityNormalisation & movingNormalisation);
 
@@ -85,17 +98,28 @@ public:
   BlocksType
   DrawBlocks(unsigned int numberOfBlocks, unsigned int blockEdge, GeneratorType & generator) const;
 
+  /** Patches of the grid. */
+  std::size_t
+  GetNumberOfPatches() const
+  {
+    return m_IsFixedPatch.size();
+  }
+
+  /** Patches of one random block. */
+  std::size_t
+  GetNumberOfPatchesPerBlock(unsigned int blockEdge) const;
+
   /** M and, unless derivative is nullptr, dM/dtheta over the given blocks.
    * \param numberOfWorkers threads; each evaluates every numberOfWorkers-th block, and their sums are added in order,
    *        so the result depends on nothing but the arguments
    * \param[out] derivative one number per transform parameter
-   * \param[out] map when not nullptr: N(P) for every patch of the grid, in memory order, NaN where w_P is zero */
+   * \param[out] maps when not nullptr: what was computed, place by place. The derivative in it needs `derivative`, too. */
   Evaluation
-  Evaluate(const WarpType &     warp,
-           const BlocksType &   blocks,
-           unsigned int         numberOfWorkers,
-           double *             derivative,
-           std::vector<float> * map = nullptr) const;
+  Evaluate(const WarpType &   warp,
+           const BlocksType & blocks,
+           unsigned int       numberOfWorkers,
+           double *           derivative,
+           Maps *             maps = nullptr) const;
 
 private:
   struct Worker;
@@ -108,7 +132,11 @@ private:
   HasFixedPatch(const BlockType & block) const;
 
   void
-  EvaluateBlock(const WarpType & warp, const BlockType & block, Worker & worker, std::vector<float> * map) const;
+  EvaluateBlock(const WarpType & warp, const BlockType & block, Worker & worker, Maps * maps) const;
+
+  /** Eq. 5 for one block: the network's gradient at every voxel, times that of the moving image, times the Jacobian. */
+  void
+  AccumulateDerivative(const WarpType & warp, const IndexType & firstVoxel, const IndexType & size, Worker & worker) const;
 
   void
   WarpBlock(const WarpType & warp, const IndexType & firstVoxel, const IndexType & size, Worker & worker) const;

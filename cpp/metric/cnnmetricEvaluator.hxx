@@ -5,8 +5,6 @@
 #include "cnnmetricBoxSum.h"
 #include "cnnmetricParallel.h"
 
-#include <itkLinearInterpolateImageFunction.h>
-
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -33,16 +31,16 @@ struct Evaluator<VDimension>::Worker
   bool                wantsDerivative{};
   Evaluation          sums{};
   std::vector<double> derivative{};
+  /** Per voxel of the grid: this worker's share of Maps::derivative; empty when it is not wanted. */
+  std::vector<float> derivativeMap{};
 };
 
 
 template <unsigned int VDimension>
-template <typename TFixedImage>
 Evaluator<VDimension>::Evaluator(std::shared_ptr<const Network> network,
                                  const unsigned int             fixedChannel,
                                  const GridType &               grid,
-                                 const TFixedImage &            fixedImage,
-                                 const MaskType * const         fixedMask,
+                                 const FixedDomain &            fixedDomain,
                                  const IntensityNormalisation & fixedNormalisation,
                                  const IntensityNormalisation & movingNormalisation)
   : m_Network(std::move(network))
@@ -52,15 +50,13 @@ Evaluator<VDimension>::Evaluator(std::shared_ptr<const Network> network,
   , m_FixedIntensities(NumberOfElements(grid.GetSize()))
   , m_IsFixedPatch(NumberOfElements(grid.GetNumberOfPatches()), 1)
 {
-  const auto interpolator = itk::LinearInterpolateImageFunction<TFixedImage, double>::New();
-  interpolator->SetInputImage(&fixedImage);
   ForEachIndex(grid.GetSize(), [&](const IndexType & voxel, const std::size_t offset) {
-    m_FixedIntensities[offset] = static_cast<float>(fixedNormalisation.Apply(interpolator->Evaluate(grid.GetPoint(voxel))));
+    m_FixedIntensities[offset] = static_cast<float>(fixedNormalisation.Apply(fixedDomain.intensity(grid.GetPoint(voxel))));
   });
-  if (fixedMask)
+  if (fixedDomain.isInside)
   {
     ForEachIndex(grid.GetNumberOfPatches(), [&](const IndexType & patch, const std::size_t offset) {
-      m_IsFixedPatch[offset] = fixedMask->IsInsideInWorldSpace(grid.GetPoint(grid.GetCentre(patch)));
+      m_IsFixedPatch[offset] = fixedDomain.isInside(grid.GetPoint(grid.GetCentre(patch)));
     });
     if (std::none_of(m_IsFixedPatch.begin(), m_IsFixedPatch.end(), [](const auto inside) { return inside != 0; }))
     {
@@ -109,6 +105,19 @@ Evaluator<VDimension>::DrawBlocks(const unsigned int numberOfBlocks,
 
 
 template <unsigned int VDimension>
+std::size_t
+Evaluator<VDimension>::GetNumberOfPatchesPerBlock(const unsigned int blockEdge) const
+{
+  std::size_t product = 1;
+  for (const std::int64_t patches : m_Grid.GetNumberOfPatches())
+  {
+    product *= static_cast<std::size_t>(std::min(patches, PatchesPerEdge(blockEdge)));
+  }
+  return product;
+}
+
+
+template <unsigned int VDimension>
 bool
 Evaluator<VDimension>::HasFixedPatch(const BlockType & block) const
 {
@@ -126,16 +135,17 @@ Evaluator<VDimension>::HasFixedPatch(const BlockType & block) const
 
 template <unsigned int VDimension>
 Evaluation
-Evaluator<VDimension>::Evaluate(const WarpType &           warp,
-                                const BlocksType &         blocks,
-                                const unsigned int         numberOfWorkers,
-                                double * const             derivative,
-                                std::vector<float> * const map) const
+Evaluator<VDimension>::Evaluate(const WarpType &   warp,
+                                const BlocksType & blocks,
+                                const unsigned int numberOfWorkers,
+                                double * const     derivative,
+                                Maps * const       maps) const
 {
   const std::size_t numberOfParameters = warp.GetNumberOfParameters();
-  if (map)
+  if (maps)
   {
-    map->assign(m_IsFixedPatch.size(), std::numeric_limits<float>::quiet_NaN());
+    maps->dissimilarity.assign(m_IsFixedPatch.size(), std::numeric_limits<float>::quiet_NaN());
+    maps->derivative.assign(derivative ? m_FixedIntensities.size() : 0, 0.0f);
   }
 
   std::vector<Worker> workers(std::max<std::size_t>(1, std::min<std::size_t>(numberOfWorkers, blocks.size())));
@@ -144,9 +154,10 @@ Evaluator<VDimension>::Evaluate(const WarpType &           warp,
     worker.number = number;
     worker.wantsDerivative = derivative != nullptr;
     worker.derivative.assign(derivative ? numberOfParameters : 0, 0.0);
+    worker.derivativeMap.assign(maps ? maps->derivative.size() : 0, 0.0f);
     for (std::size_t i = number; i < blocks.size(); i += workers.size())
     {
-      EvaluateBlock(warp, blocks[i], worker, map);
+      EvaluateBlock(warp, blocks[i], worker, maps);
     }
   });
 
@@ -171,6 +182,10 @@ Evaluator<VDimension>::Evaluate(const WarpType &           warp,
       {
         derivative[i] += worker.derivative[i] * scale;
       }
+      for (std::size_t i = 0; i < worker.derivativeMap.size(); ++i)
+      {
+        maps->derivative[i] += worker.derivativeMap[i] * static_cast<float>(scale);
+      }
     }
   }
   return total;
@@ -179,10 +194,7 @@ Evaluator<VDimension>::Evaluate(const WarpType &           warp,
 
 template <unsigned int VDimension>
 void
-Evaluator<VDimension>::EvaluateBlock(const WarpType &           warp,
-                                     const BlockType &          block,
-                                     Worker &                   worker,
-                                     std::vector<float> * const map) const
+Evaluator<VDimension>::EvaluateBlock(const WarpType & warp, const BlockType & block, Worker & worker, Maps * const maps) const
 {
   IndexType firstVoxel;
   IndexType size;
@@ -191,7 +203,6 @@ Evaluator<VDimension>::EvaluateBlock(const WarpType &           warp,
     firstVoxel[d] = block.firstPatch[d] * m_Grid.GetStride();
     size[d] = m_Grid.GetReceptiveField() + m_Grid.GetStride() * (block.numberOfPatches[d] - 1);
   }
-  const std::size_t numberOfVoxels = NumberOfElements(size);
 
   WarpBlock(warp, firstVoxel, size, worker);
   const double weight = WeighPatches(warp, block, size, worker);
@@ -206,7 +217,7 @@ Evaluator<VDimension>::EvaluateBlock(const WarpType &           warp,
   worker.sums.weight += weight;
   worker.sums.value += std::inner_product(worker.weights.begin(), worker.weights.end(), worker.dissimilarity.begin(), 0.0);
 
-  if (map)
+  if (maps)
   {
     ForEachIndex(block.numberOfPatches, [&](IndexType patch, const std::size_t offset) {
       for (unsigned int d = 0; d < VDimension; ++d)
@@ -215,31 +226,49 @@ Evaluator<VDimension>::EvaluateBlock(const WarpType &           warp,
       }
       if (worker.weights[offset] > 0.0f)
       {
-        (*map)[Offset(patch, m_Grid.GetNumberOfPatches())] = worker.dissimilarity[offset];
+        maps->dissimilarity[Offset(patch, m_Grid.GetNumberOfPatches())] = worker.dissimilarity[offset];
       }
     });
   }
 
   if (worker.wantsDerivative)
   {
-    // Eq. 5: sum over x of (dN/dI'_m(x)) grad I_m(T(x)) J_T(x), with the Jacobian of every single voxel.
-    const float * const networkGradient = worker.gradient.data() + (1 - m_FixedChannel) * numberOfVoxels;
-    ForEachIndex(size, [&](IndexType voxel, const std::size_t offset) {
-      itk::CovariantVector<double, VDimension> metricGradient;
-      bool                                     isZero = true;
-      for (unsigned int d = 0; d < VDimension; ++d)
-      {
-        metricGradient[d] = static_cast<double>(networkGradient[offset]) * worker.movingGradient[offset][d];
-        isZero = isZero && metricGradient[d] == 0.0;
-        voxel[d] += firstVoxel[d];
-      }
-      // Most of the background of a brain image has no gradient; its Jacobian need not be computed.
-      if (!isZero)
-      {
-        warp.AccumulateDerivative(m_Grid.GetPoint(voxel), metricGradient, worker.number, worker.derivative.data());
-      }
-    });
+    AccumulateDerivative(warp, firstVoxel, size, worker);
   }
+}
+
+
+template <unsigned int VDimension>
+void
+Evaluator<VDimension>::AccumulateDerivative(const WarpType &  warp,
+                                            const IndexType & firstVoxel,
+                                            const IndexType & size,
+                                            Worker &          worker) const
+{
+  // Eq. 5: sum over x of (dN/dI'_m(x)) grad I_m(T(x)) J_T(x), with the Jacobian of every single voxel.
+  const std::size_t   numberOfVoxels = NumberOfElements(size);
+  const float * const networkGradient = worker.gradient.data() + (1 - m_FixedChannel) * numberOfVoxels;
+  const float * const moving = worker.patches.data() + (1 - m_FixedChannel) * numberOfVoxels;
+  ForEachIndex(size, [&](IndexType voxel, const std::size_t offset) {
+    itk::CovariantVector<double, VDimension> metricGradient;
+    bool                                     isZero = true;
+    for (unsigned int d = 0; d < VDimension; ++d)
+    {
+      metricGradient[d] = static_cast<double>(networkGradient[offset]) * worker.movingGradient[offset][d];
+      isZero = isZero && metricGradient[d] == 0.0;
+      voxel[d] += firstVoxel[d];
+    }
+    // Most of the background of a brain image has no gradient; its Jacobian need not be computed.
+    if (!isZero)
+    {
+      warp.AccumulateDerivative(m_Grid.GetPoint(voxel), metricGradient, worker.number, worker.derivative.data());
+    }
+    if (!worker.derivativeMap.empty() && m_Grid.Contains(voxel))
+    {
+      worker.derivativeMap[Offset(voxel, m_Grid.GetSize())] +=
+        networkGradient[offset] * static_cast<float>(m_MovingNormalisation.SlopeOfNormalised(moving[offset]));
+    }
+  });
 }
 
 

@@ -59,7 +59,13 @@ public:
   double
   Slope(const double intensity) const
   {
-    const double normalised = (intensity - m_Lower) * m_Scale;
+    return SlopeOfNormalised((intensity - m_Lower) * m_Scale);
+  }
+
+  /** The same, for an intensity that is already mapped (clipped or not). */
+  double
+  SlopeOfNormalised(const double normalised) const
+  {
     return (normalised > 0.0 && normalised < 1.0) ? m_Scale : 0.0;
   }
 

@@ -65,7 +65,8 @@ ParseDevice(const std::string & device)
   if (device.compare(0, prefix.size(), prefix) != 0 || digits.empty() || digits.size() > 3 ||
       digits.find_first_not_of("0123456789") != std::string::npos)
   {
-    throw Error("Device '" + device + "' is not known. Use \"auto\", \"cpu\" or \"cuda:N\" with N the number of the GPU.");
+    throw Error("Device '" + device +
+                "' is not known. CNNMetricDevice must be \"auto\", \"cpu\" or \"cuda:N\" with N the number of the GPU.");
   }
   return std::stoi(digits);
 }
@@ -99,6 +100,15 @@ OpenOnGpu(const std::string & path, const unsigned int threadsPerCall, const int
   const SessionOptions options = MakeOptions(threadsPerCall);
   AddCuda(*options, deviceIndex);
   return OpenSession(path, *options);
+}
+
+/** ONNX Runtime's messages have several lines and source positions; a log line holds the beginning. */
+std::string
+InOneLine(std::string text)
+{
+  constexpr std::size_t longest = 200;
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text.size() <= longest ? text : text.substr(0, longest) + "...";
 }
 
 std::int64_t
@@ -162,7 +172,7 @@ Network::Network(const std::string & path, const std::string & device, const uns
         throw Error("CUDA device '" + device + "' was asked for but cannot be used: " + reason +
                     " Install onnxruntime-gpu and a matching driver, or use \"auto\" or \"cpu\".");
       }
-      self.deviceReport += " (\"auto\": no usable CUDA device)";
+      self.deviceReport += " (\"auto\": no usable CUDA device: " + InOneLine(reason) + ")";
     }
   }
   OrtMemoryInfo * memoryInfo = nullptr;

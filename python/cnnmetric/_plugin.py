@@ -8,12 +8,14 @@ import threading
 import itk
 
 from cnnmetric import compatibility
+from cnnmetric import iteration
 from cnnmetric import package_data
 from cnnmetric import registration_errors
 from cnnmetric.errors import CompatibilityError
 
 # `itk` loads its modules when they are first touched. The plugin is linked against elastix's
-# library, which has to be there first, so that both use the same one.
+# library, which has to be there first: loaded by the plugin, it would not find ITK's other modules,
+# and the process would hang when it ends. So nothing above this line may import `_core`.
 _ = itk.ParameterObject
 
 try:
@@ -61,5 +63,10 @@ def register() -> None:
         _core.use_onnxruntime(str(compatibility.onnxruntime_library()))
         _core.set_model_directory(str(package_data.folder("models")))
         _core.install()
-        registration_errors.install(_core.take_last_error, frozenset(_core.parameter_names()))
+        _core.set_iteration_callback(iteration.report)
+        registration_errors.install(
+            _core.take_last_error,
+            _core.take_interruption,
+            frozenset(_core.parameter_names()),
+        )
         _registered = True

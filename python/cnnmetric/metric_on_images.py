@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from cnnmetric import _core
 from cnnmetric.errors import DataError
+from cnnmetric.maps import Maps
+from cnnmetric.maps import maps_from
 
 
 class MetricOnImages:
@@ -107,14 +109,16 @@ class MetricOnImages:
             transform=transform,
             transform_fixed_parameters=list(transform_fixed_parameters),
             interpolation_order=interpolation_order,
-            model=_core.find_model(str(model)),
-            fixed_modality=fixed_modality,
-            full=sampling == "Full",
-            number_of_blocks=number_of_blocks,
-            block_size=block_size,
-            grid_spacing=grid_spacing,
-            device=device,
-            number_of_threads=number_of_threads,
+            settings=_core.Settings(
+                model=_core.find_model(str(model)),
+                fixed_modality=fixed_modality,
+                full=sampling == "Full",
+                number_of_blocks=number_of_blocks,
+                block_size=block_size,
+                grid_spacing=grid_spacing,
+                device=device,
+                number_of_threads=number_of_threads,
+            ),
             required_ratio=required_ratio,
             seed=seed,
         )
@@ -135,17 +139,10 @@ class MetricOnImages:
         value, derivative = self._implementation.value_and_derivative(list(parameters))
         return value, np.asarray(derivative)
 
-    def dissimilarity_map(self, parameters: Sequence[float]) -> NDArray[np.float32]:
-        """Return N(P) for every patch of the grid, axes z, y, x; NaN where a patch does not count.
-
-        Neighbouring values are ``stride x grid spacing`` mm apart, along the fixed image's axes.
-        """
-        return np.asarray(self._implementation.dissimilarity_map(list(parameters)))
-
-    @property
-    def map_origin(self) -> tuple[float, ...]:
-        """Physical position of the first value of the dissimilarity map, in mm (ITK's x, y, z)."""
-        return tuple(self._implementation.map_origin)
+    def maps(self, parameters: Sequence[float]) -> Maps:
+        """Return dissimilarity and derivative place by place, over the whole image (Figure 1)."""
+        lattices = self._implementation.maps(list(parameters))
+        return maps_from(lattices, self._fixed.GetDirection())
 
     def draw_new_blocks(self) -> None:
         """Use other random blocks from now on, as a new iteration with NewSamplesEveryIteration."""

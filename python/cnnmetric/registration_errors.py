@@ -3,8 +3,10 @@
 
 elastix catches every exception, writes it to its log and tells Python "Internal elastix error: See
 elastix log". So that the reason is not lost, the two methods that start a registration are wrapped:
-where the metric has left a reason, it is raised as `MetricError`. The wrapper is also the place
-where mistyped parameter names are found, which elastix ignores in silence.
+where the metric has left a reason, it is raised as `MetricError`; where Python itself has stopped
+the registration (Ctrl-C, or a callback of `cnnmetric.on_iteration`), its own exception is. The
+wrapper is also the place where mistyped parameter names are found, which elastix ignores in
+silence.
 """
 
 from __future__ import annotations
@@ -26,43 +28,74 @@ ParameterMap = Mapping[str, Sequence[str]]
 _METHODS = ("Update", "UpdateLargestPossibleRegion")
 
 
-def install(take_last_error: Callable[[], str | None], parameter_names: frozenset[str]) -> None:
+def install(
+    take_last_error: Callable[[], str | None],
+    take_interruption: Callable[[], BaseException | None],
+    parameter_names: frozenset[str],
+) -> None:
     """Wrap ``itk.ElastixRegistrationMethod`` for all image types.
 
     Parameters
     ----------
-    take_last_error
-        Returns, and forgets, the last failure of a metric in the calling thread.
+    take_last_error, take_interruption
+        See :func:`explain`.
     parameter_names
         The ``CNNMetric...`` parameters there are.
     """
-    for registration_class in set(itk.ElastixRegistrationMethod.values()):
-        for name in _METHODS:
-            method = getattr(registration_class, name)
-            wrapped = _wrap(method, take_last_error, parameter_names)
-            setattr(registration_class, name, wrapped)
 
-
-def _wrap(
-    method: Callable[..., Any],
-    take_last_error: Callable[[], str | None],
-    parameter_names: frozenset[str],
-) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        maps = _parameter_maps(self)
+    def check(registration: Any) -> None:
+        maps = _parameter_maps(registration)
         check_parameter_names(maps, parameter_names)
-        check_dimension(maps, self.GetInput().GetImageDimension())
-        take_last_error()  # whatever an earlier registration left
-        try:
-            return method(self, *args, **kwargs)
-        except RuntimeError as error:
-            reason = take_last_error()
-            if reason is None:
-                raise
-            raise MetricError(reason) from error
+        # Of the output: with several fixed images, GetInput() asks for an index.
+        check_dimension(maps, registration.GetOutput().GetImageDimension())
+        check_sampler(maps)
 
-    return wrapper
+    for registration_class in set(itk.ElastixRegistrationMethod.values()):
+        explain(registration_class, take_last_error, take_interruption, check)
+
+
+def explain(
+    registration_class: Any,
+    take_last_error: Callable[[], str | None],
+    take_interruption: Callable[[], BaseException | None],
+    check: Callable[[Any], None] = lambda _: None,
+) -> None:
+    """Make the methods of a class that start a registration raise the reason of a failure.
+
+    Parameters
+    ----------
+    registration_class
+        Of ITK; its methods are replaced.
+    take_last_error
+        Returns, and forgets, the last failure of a metric in the calling thread.
+    take_interruption
+        Returns, and forgets, the exception with which Python has stopped a registration there.
+    check
+        Called with the object before the registration starts; may raise.
+    """
+
+    def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+            check(self)
+            # Whatever an earlier registration of this thread left.
+            take_last_error()
+            take_interruption()
+            try:
+                return method(self, *args, **kwargs)
+            except RuntimeError as error:
+                interruption = take_interruption()
+                if interruption is not None:
+                    raise interruption from None
+                reason = take_last_error()
+                if reason is None:
+                    raise
+                raise MetricError(reason) from error
+
+        return wrapper
+
+    for name in _METHODS:
+        setattr(registration_class, name, wrap(getattr(registration_class, name)))
 
 
 def _parameter_maps(registration: Any) -> list[ParameterMap]:
@@ -94,6 +127,33 @@ def check_dimension(maps: Iterable[ParameterMap], dimension: int) -> None:
             "a series one by one."
         )
         raise MetricError(msg)
+
+
+def check_sampler(maps: Iterable[ParameterMap]) -> None:
+    """Refuse an optimizer of elastix that crashes the process where no sampler is named.
+
+    Parameters
+    ----------
+    maps
+        The parameter maps of the registration.
+
+    Raises
+    ------
+    MetricError
+        If a map asks for the metric, for that optimizer and for no ``ImageSampler``.
+    """
+    for map_ in maps:
+        optimizers = map_.get("Optimizer", ())
+        if (
+            "CNNMetric" in map_.get("Metric", ())
+            and "PreconditionedStochasticGradientDescent" in optimizers
+            and "ImageSampler" not in map_
+        ):
+            msg = (
+                'The optimizer "PreconditionedStochasticGradientDescent" of elastix needs a '
+                'sampler. Add, for example, (ImageSampler "RandomCoordinate").'
+            )
+            raise MetricError(msg)
 
 
 def check_parameter_names(maps: Iterable[Iterable[str]], known: frozenset[str]) -> None:

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hooks.h"
+
+#include "cnnmetricHooks.h"
+
+namespace py = pybind11;
+
+namespace cnnmetric
+{
+
+namespace
+{
+
+/** Owned; nullptr: none. Not a py::object, whose destructor at the end of a thread would need the interpreter. */
+thread_local PyObject * interruption = nullptr;
+
+/** Set at import, never freed: registrations may outlive the module. */
+PyObject * iterationCallback = nullptr;
+
+/** Run a piece of Python; keep the exception that it raises for take_interruption(). */
+template <typename TWork>
+bool
+RunPython(const TWork & work)
+{
+  // ITK may hold Python's lock during a registration. A thread of its own that waited for the lock would wait for ever; only the thread that
+  // Python has called from may have it.
+  if (!PyGILState_GetThisThreadState())
+  {
+    return true;
+  }
+  const py::gil_scoped_acquire acquire;
+  try
+  {
+    work();
+    return true;
+  }
+  catch (py::error_already_set & error)
+  {
+    Py_XDECREF(std::exchange(interruption, error.value().inc_ref().ptr()));
+    return false;
+  }
+}
+
+} // namespace
+
+
+void
+DefineInterruption(py::module_ & module)
+{
+  GetHooks().mayGoOn = [] {
+    return RunPython([] {
+      // Python notes a signal at once but acts on it only when it runs again, which would be after the registration.
+      if (PyErr_CheckSignals() != 0)
+      {
+        throw py::error_already_set();
+      }
+    });
+  };
+  module.def("take_interruption", [] {
+    PyObject * const taken = std::exchange(interruption, nullptr);
+    return taken ? py::reinterpret_steal<py::object>(taken) : py::none();
+  });
+}
+
+
+void
+DefineIterationCallback(py::module_ & module)
+{
+  GetHooks().afterIteration = [](const Iteration & iteration) {
+    return RunPython([&iteration] {
+      if (const py::handle callback = iterationCallback)
+      {
+        callback(iteration.level, iteration.number, iteration.value, iteration.stepSize);
+      }
+    });
+  };
+  module.def(
+    "set_iteration_callback",
+    [](const py::object & callback) { Py_XDECREF(std::exchange(iterationCallback, callback.inc_ref().ptr())); },
+    py::arg("callback"));
+}
+
+} // namespace cnnmetric

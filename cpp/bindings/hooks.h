@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef cnnmetric_hooks_h
+#define cnnmetric_hooks_h
+
+#include <pybind11/pybind11.h>
+
+namespace cnnmetric
+{
+
+/** Let Ctrl-C stop a registration, and define take_interruption(): the Python exception that has stopped the last registration of this
+ * thread, or None. */
+void
+DefineInterruption(pybind11::module_ & module);
+
+/** Define set_iteration_callback(callable): called with (level, number, value, step_size) in the registration's thread. An exception that it
+ * raises stops the registration; take_interruption() returns it. */
+void
+DefineIterationCallback(pybind11::module_ & module);
+
+} // namespace cnnmetric
+
+#endif

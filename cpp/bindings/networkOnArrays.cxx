@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "networkOnArrays.h"
+
+#include "cnnmetricError.h"
+#include "cnnmetricNetwork.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace py = pybind11;
+
+namespace cnnmetric
+{
+
+namespace
+{
+
+using ContiguousArray = py::array_t<float, py::array::c_style | py::array::forcecast>;
+
+std::vector<float>
+ToVector(const ContiguousArray & array)
+{
+  return std::vector<float>(array.data(), array.data() + array.size());
+}
+
+ContiguousArray
+ToArray(const std::vector<float> & values, const std::vector<py::ssize_t> & shape)
+{
+  ContiguousArray array(shape);
+  std::memcpy(array.mutable_data(), values.data(), values.size() * sizeof(float));
+  return array;
+}
+
+/** Shape of an array of one block; `leading` axes come before those of space. */
+std::vector<py::ssize_t>
+SpatialShape(const ContiguousArray & array, const unsigned int dimension, const py::ssize_t leading, const std::string & role)
+{
+  const std::vector<py::ssize_t> shape(array.shape(), array.shape() + array.ndim());
+  if (array.ndim() != leading + static_cast<py::ssize_t>(dimension))
+  {
+    throw Error("The " + role + " have " + std::to_string(array.ndim()) + " axes, but a " + std::to_string(dimension) +
+                "D model needs " + std::to_string(leading + dimension) + '.');
+  }
+  return { shape.begin() + leading, shape.end() };
+}
+
+/** Evaluate one block; the gradient is None where it is not wanted. */
+std::pair<ContiguousArray, py::object>
+Evaluate(const Network & network, const ContiguousArray & patches, const ContiguousArray & weights, const bool wantGradient)
+{
+  const unsigned int dimension = network.GetInformation().dimension;
+  const auto         block = SpatialShape(patches, dimension, 1, "patches");
+  const auto         map = SpatialShape(weights, dimension, 0, "weights");
+
+  // ONNX Runtime reads while other Python threads run, so it works on copies that they cannot change.
+  const std::vector<float> patchValues = ToVector(patches);
+  const std::vector<float> weightValues = ToVector(weights);
+  std::vector<float>       dissimilarity;
+  std::vector<float>       gradient;
+  {
+    const py::gil_scoped_release release;
+    network.Evaluate({ block.begin(), block.end() }, patchValues, weightValues, wantGradient, dissimilarity, gradient);
+  }
+  const std::vector<py::ssize_t> gradientShape(patches.shape(), patches.shape() + patches.ndim());
+  return { ToArray(dissimilarity, map), wantGradient ? py::object(ToArray(gradient, gradientShape)) : py::none() };
+}
+
+} // namespace
+
+
+void
+DefineNetworkOnArrays(py::module_ & module)
+{
+  py::class_<Network>(module, "NetworkOnArrays")
+    .def(py::init([](const std::string & model, const std::string & device, const unsigned int numberOfThreads) {
+           const py::gil_scoped_release release;
+           return std::make_unique<Network>(model, device, numberOfThreads);
+         }),
+         py::kw_only(),
+         py::arg("model"),
+         py::arg("device"),
+         py::arg("number_of_threads"))
+    .def_property_readonly("path", [](const Network & network) { return network.GetInformation().path; })
+    .def_property_readonly("dimension", [](const Network & network) { return network.GetInformation().dimension; })
+    .def_property_readonly("receptive_field", [](const Network & network) { return network.GetInformation().receptiveField; })
+    .def_property_readonly("stride", [](const Network & network) { return network.GetInformation().stride; })
+    .def_property_readonly("spacing", [](const Network & network) { return network.GetInformation().spacing; })
+    .def_property_readonly("modalities", [](const Network & network) { return network.GetInformation().modalities; })
+    .def_property_readonly("lower_quantile", [](const Network & network) { return network.GetInformation().lowerQuantile; })
+    .def_property_readonly("upper_quantile", [](const Network & network) { return network.GetInformation().upperQuantile; })
+    .def_property_readonly("device_report", &Network::GetDeviceReport)
+    .def("evaluate", &Evaluate, py::kw_only(), py::arg("patches"), py::arg("weights"), py::arg("want_gradient"));
+}
+
+} // namespace cnnmetric

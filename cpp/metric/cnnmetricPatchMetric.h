@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef cnnmetricPatchMetric_h
+#define cnnmetricPatchMetric_h
+
+#include "cnnmetricEvaluator.h"
+#include "cnnmetricSettings.h"
+
+#include <itkImageBase.h>
+
+#include <memory>
+#include <string>
+
+namespace cnnmetric
+{
+
+/** \class PatchMetric
+ * \brief The metric as both of its adapters (elastix, ITKv4) use it: settings, model, current resolution level and current blocks.
+ *
+ * Call Configure, then StartLevel, then Evaluate as often as you like; begin again for the next level. Not thread-safe itself (an optimizer
+ * asks one thing at a time); the work of one evaluation is spread over threads.
+ */
+template <unsigned int VDimension>
+class PatchMetric
+{
+public:
+  using EvaluatorType = Evaluator<VDimension>;
+  using BlocksType = typename EvaluatorType::BlocksType;
+  using GeneratorType = typename EvaluatorType::GeneratorType;
+  using WarpType = typename EvaluatorType::WarpType;
+  using FixedDomain = typename EvaluatorType::FixedDomain;
+  using ImageBaseType = itk::ImageBase<VDimension>;
+
+  /** What the framework's own sampling parameters come to; the settings go before them. */
+  struct SamplingRequest
+  {
+    Sampling sampling{ Sampling::Blocks };
+    /** Patches per evaluation, 0: not said. As many as there are, or more: all of them, exactly. */
+    std::size_t numberOfPatches{};
+  };
+
+  /** What masks there are and what share of the patches has to be left; for the check and its message. */
+  struct ValidityRule
+  {
+    double requiredRatio{ 0.25 };
+    bool   hasFixedMask{};
+    bool   hasMovingMask{};
+  };
+
+  /** Keep the settings, and load the model unless it is the same as before. */
+  void
+  Configure(const Settings & settings);
+
+  /** Lay the evaluation grid into a region of an image and sample the fixed image there.
+   * \param originalFixedImage, originalMovingImage the full-resolution images, for the intensity normalisation */
+  template <typename TFixedImage, typename TMovingImage>
+  void
+  StartLevel(const ImageBaseType &                      gridImage,
+             const typename ImageBaseType::RegionType & gridRegion,
+             const FixedDomain &                        fixedDomain,
+             const TFixedImage &                        originalFixedImage,
+             const TMovingImage &                       originalMovingImage);
+
+  /** Draw new random blocks at the next evaluation. */
+  void
+  DrawNewBlocks()
+  {
+    m_RandomBlocks.clear();
+  }
+
+  /** M and, unless nullptr, its derivative over the blocks that settings and request ask for. Throws Error if fewer patches are valid
+   * than the rule asks for. */
+  Evaluation
+  Evaluate(const WarpType &        warp,
+           const SamplingRequest & request,
+           const ValidityRule &    rule,
+           GeneratorType &         generator,
+           unsigned int            numberOfWorkers,
+           double *                derivative);
+
+  /** The same over the whole grid, whatever the sampling. */
+  Evaluation
+  EvaluateFull(const WarpType &     warp,
+               const ValidityRule & rule,
+               unsigned int         numberOfWorkers,
+               double *             derivative,
+               Maps *               maps = nullptr);
+
+  /** Threads that an evaluation uses where the framework offers so many work units. */
+  unsigned int
+  GetNumberOfWorkers(unsigned int numberOfWorkUnits) const;
+
+  const Settings &
+  GetSettings() const
+  {
+    return m_Settings;
+  }
+
+  const EvaluatorType &
+  GetEvaluator() const;
+
+  /** Distance of the voxels of the evaluation grid, in mm. */
+  double
+  GetGridSpacing() const
+  {
+    return m_GridSpacing;
+  }
+
+  /** One line for the log; after StartLevel. */
+  std::string
+  Describe(const SamplingRequest & request, unsigned int numberOfWorkers) const;
+
+private:
+  /** Random blocks per evaluation; 0 for the whole grid. */
+  unsigned int
+  GetNumberOfBlocks(const SamplingRequest & request) const;
+
+  const BlocksType &
+  GetBlocks(const SamplingRequest & request, GeneratorType & generator);
+
+  unsigned int
+  FindFixedChannel() const;
+
+  static void
+  CheckValidPatches(const Evaluation & evaluation, const ValidityRule & rule);
+
+  Settings                             m_Settings{};
+  std::shared_ptr<const Network>       m_Network{};
+  std::string                          m_NetworkDevice{};
+  std::unique_ptr<const EvaluatorType> m_Evaluator{};
+  double                               m_GridSpacing{};
+  /** Tiles of the whole grid. */
+  BlocksType m_Tiles{};
+  /** Empty: to be drawn. */
+  BlocksType m_RandomBlocks{};
+};
+
+} // namespace cnnmetric
+
+#include "cnnmetricPatchMetric.hxx"
+
+#endif

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef cnnmetricPatchMetric_hxx
+#define cnnmetricPatchMetric_hxx
+
+#include <algorithm>
+#include <limits>
+#include <sstream>
+#include <thread>
+
+namespace cnnmetric
+{
+
+template <unsigned int VDimension>
+void
+PatchMetric<VDimension>::Configure(const Settings & settings)
+{
+  m_Settings = settings;
+  m_Evaluator.reset();
+  if (!m_Network || m_Network->GetInformation().path != settings.modelPath || m_NetworkDevice != settings.device)
+  {
+    // One thread per call: the blocks are spread over the threads, see Evaluator::Evaluate.
+    m_Network = std::make_shared<const Network>(settings.modelPath, settings.device, 1);
+    m_NetworkDevice = settings.device;
+  }
+  const ModelInformation & model = m_Network->GetInformation();
+  if (model.dimension != VDimension)
+  {
+    throw Error("Model '" + model.path + "' is " + std::to_string(model.dimension) + "D but the images are " +
+                std::to_string(VDimension) + "D. Use a model that was trained for this dimension.");
+  }
+}
+
+
+template <unsigned int VDimension>
+template <typename TFixedImage, typename TMovingImage>
+void
+PatchMetric<VDimension>::StartLevel(const ImageBaseType &                      gridImage,
+                                    const typename ImageBaseType::RegionType & gridRegion,
+                                    const FixedDomain &                        fixedDomain,
+                                    const TFixedImage &                        originalFixedImage,
+                                    const TMovingImage &                       originalMovingImage)
+{
+  const ModelInformation & model = m_Network->GetInformation();
+  const auto               normalise = [&model](const auto & image, const char * const role) {
+    return IntensityNormalisation::FromImage(image, model.lowerQuantile, model.upperQuantile, role);
+  };
+  m_GridSpacing = m_Settings.gridSpacing > 0.0 ? m_Settings.gridSpacing : model.spacing * m_Settings.gridFactor;
+  const typename EvaluatorType::GridType grid(gridImage, gridRegion, m_GridSpacing, model.receptiveField, model.stride);
+  m_Evaluator = std::make_unique<const EvaluatorType>(m_Network,
+                                                      FindFixedChannel(),
+                                                      grid,
+                                                      fixedDomain,
+                                                      normalise(originalFixedImage, "fixed"),
+                                                      normalise(originalMovingImage, "moving"));
+  m_Tiles = m_Evaluator->TileAll(m_Settings.blockSize);
+  DrawNewBlocks();
+}
+
+
+template <unsigned int VDimension>
+Evaluation
+PatchMetric<VDimension>::Evaluate(const WarpType &        warp,
+                                  const SamplingRequest & request,
+                                  const ValidityRule &    rule,
+                                  GeneratorType &         generator,
+                                  const unsigned int      numberOfWorkers,
+                                  double * const          derivative)
+{
+  const Evaluation evaluation = GetEvaluator().Evaluate(warp, GetBlocks(request, generator), numberOfWorkers, derivative);
+  CheckValidPatches(evaluation, rule);
+  return evaluation;
+}
+
+
+template <unsigned int VDimension>
+Evaluation
+PatchMetric<VDimension>::EvaluateFull(const WarpType &     warp,
+                                      const ValidityRule & rule,
+                                      const unsigned int   numberOfWorkers,
+                                      double * const       derivative,
+                                      Maps * const         maps)
+{
+  const Evaluation evaluation = GetEvaluator().Evaluate(warp, m_Tiles, numberOfWorkers, derivative, maps);
+  CheckValidPatches(evaluation, rule);
+  return evaluation;
+}
+
+
+template <unsigned int VDimension>
+unsigned int
+PatchMetric<VDimension>::GetNumberOfWorkers(const unsigned int numberOfWorkUnits) const
+{
+  if (m_Settings.numberOfThreads > 0)
+  {
+    return m_Settings.numberOfThreads;
+  }
+  // ITK cuts its work into several units per processor. Ours hold a network's activations each, so there is one per processor
+  // that this process may use (hardware_concurrency respects CPU affinity).
+  return std::max(1u, std::min(numberOfWorkUnits, std::thread::hardware_concurrency()));
+}
+
+
+template <unsigned int VDimension>
+auto
+PatchMetric<VDimension>::GetEvaluator() const -> const EvaluatorType &
+{
+  if (!m_Evaluator)
+  {
+    throw Error("The metric has no images yet: Initialize() has to be called, and to succeed, before it is evaluated.");
+  }
+  return *m_Evaluator;
+}
+
+
+template <unsigned int VDimension>
+unsigned int
+PatchMetric<VDimension>::GetNumberOfBlocks(const SamplingRequest & request) const
+{
+  if (m_Settings.sampling.value_or(request.sampling) == Sampling::Full)
+  {
+    return 0;
+  }
+  if (m_Settings.numberOfBlocks || request.numberOfPatches == 0)
+  {
+    return m_Settings.numberOfBlocks.value_or(Settings::DefaultNumberOfBlocks);
+  }
+  if (request.numberOfPatches >= m_Evaluator->GetNumberOfPatches() && !m_Settings.sampling)
+  {
+    return 0;
+  }
+  const std::size_t perBlock = m_Evaluator->GetNumberOfPatchesPerBlock(m_Settings.blockSize);
+  return static_cast<unsigned int>((request.numberOfPatches + perBlock - 1) / perBlock);
+}
+
+
+template <unsigned int VDimension>
+auto
+PatchMetric<VDimension>::GetBlocks(const SamplingRequest & request, GeneratorType & generator) -> const BlocksType &
+{
+  const unsigned int numberOfBlocks = GetNumberOfBlocks(request);
+  if (numberOfBlocks == 0)
+  {
+    return m_Tiles;
+  }
+  if (m_RandomBlocks.size() != numberOfBlocks)
+  {
+    m_RandomBlocks = m_Evaluator->DrawBlocks(numberOfBlocks, m_Settings.blockSize, generator);
+  }
+  return m_RandomBlocks;
+}
+
+
+template <unsigned int VDimension>
+unsigned int
+PatchMetric<VDimension>::FindFixedChannel() const
+{
+  const auto & modalities = m_Network->GetInformation().modalities;
+  for (unsigned int channel = 0; channel < 2; ++channel)
+  {
+    if (m_Settings.fixedModality == modalities[channel] || (channel == 0 && m_Settings.fixedModality.empty()))
+    {
+      return channel;
+    }
+  }
+  throw Error("CNNMetricFixedModality \"" + m_Settings.fixedModality + "\" is not a modality of model '" +
+              m_Network->GetInformation().path + "', which compares \"" + modalities[0] + "\" and \"" + modalities[1] +
+              "\". Name the one that the fixed image is.");
+}
+
+
+template <unsigned int VDimension>
+void
+PatchMetric<VDimension>::CheckValidPatches(const Evaluation & evaluation, const ValidityRule & rule)
+{
+  const auto required = rule.requiredRatio * static_cast<double>(evaluation.numberOfFixedPatches);
+  if (evaluation.numberOfValidPatches > 0 && static_cast<double>(evaluation.numberOfValidPatches) >= required)
+  {
+    return;
+  }
+  std::ostringstream message;
+  message << "Too few patches are left to compare: of " << evaluation.numberOfFixedPatches << " evaluated patches"
+          << (rule.hasFixedMask ? " inside the fixed mask, " : ", ") << evaluation.numberOfPatchesInBuffer
+          << " map into the moving image's buffer";
+  if (rule.hasMovingMask)
+  {
+    message << " and " << evaluation.numberOfValidPatches << " of these into the moving mask";
+  }
+  message << "; RequiredRatioOfValidSamples asks for a share of " << rule.requiredRatio << ". Check the initial transform"
+          << (rule.hasMovingMask ? " and the moving mask" : "") << ", or lower the ratio.";
+  throw Error(message.str());
+}
+
+
+template <unsigned int VDimension>
+std::string
+PatchMetric<VDimension>::Describe(const SamplingRequest & request, const unsigned int numberOfWorkers) const
+{
+  const ModelInformation & model = m_Network->GetInformation();
+  const unsigned int       fixedChannel = FindFixedChannel();
+  std::ostringstream       text;
+  text << "CNNMetric: model " << model.path << ", fixed " << model.modalities[fixedChannel] << ", moving "
+       << model.modalities[1 - fixedChannel] << ", patch " << model.receptiveField << " voxels, stride " << model.stride
+       << ", grid spacing " << m_GridSpacing << " mm, patches";
+  for (unsigned int d = 0; d < VDimension; ++d)
+  {
+    text << (d ? " x " : " ") << GetEvaluator().GetGrid().GetNumberOfPatches()[d];
+  }
+  text << ", sampling ";
+  if (const unsigned int numberOfBlocks = GetNumberOfBlocks(request))
+  {
+    text << numberOfBlocks << " blocks of " << m_Settings.blockSize << " voxels ("
+         << m_Evaluator->GetNumberOfPatchesPerBlock(m_Settings.blockSize) << " patches each)";
+  }
+  else
+  {
+    text << "Full in " << m_Tiles.size() << " tiles of up to " << m_Settings.blockSize << " voxels";
+  }
+  text << ", " << numberOfWorkers << " threads, " << m_Network->GetDeviceReport() << '.';
+  return text.str();
+}
+
+} // namespace cnnmetric
+
+#endif

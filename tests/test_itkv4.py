@@ -1,0 +1,421 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metric in ITKv4's registration framework, and on its own with ITK's transforms."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import cnnmetric
+from cnnmetric.errors import DataError
+from metric_images import anatomy
+from metric_images import ball_mask
+from metric_images import empty_image
+from metric_images import points_of
+from metric_images import rotation
+from metric_images import subject
+from metric_images import write_difference_model
+from metric_images import write_small_model
+
+ROTATION = 0.06
+TRANSLATION = np.array([1.5, -1.0, 0.8])
+FloatImage = itk.Image[itk.F, 3]
+
+
+@pytest.fixture(scope="module")
+def fixed() -> Any:
+    image = empty_image((40, 44, 38), spacing=(1.1, 1.0, 1.2), angle=0.2)
+    itk.array_view_from_image(image)[:] = anatomy(points_of(image), modality="T1")
+    return image
+
+
+@pytest.fixture(scope="module")
+def moving() -> Any:
+    """Return the same anatomy, turned and shifted, on another grid."""
+    image = empty_image((60, 60, 60), spacing=(1.0, 1.1, 1.0), angle=-0.1)
+    in_fixed_space = (points_of(image) - TRANSLATION) @ rotation(ROTATION)
+    itk.array_view_from_image(image)[:] = anatomy(in_fixed_space, modality="T1")
+    return image
+
+
+@pytest.fixture(scope="module")
+def other_contrast() -> Any:
+    return subject("T2", size=(64, 66, 70), spacing=(1.1, 1.0, 1.0), angle=-0.2)
+
+
+def itk_parameters(values: NDArray[np.float64]) -> Any:
+    parameters = itk.OptimizerParameters[itk.D](len(values))
+    for index, value in enumerate(values):
+        parameters.SetElement(index, float(value))
+    return parameters
+
+
+def mask_of(image: Any, *, radius: float) -> Any:
+    mask = itk.ImageMaskSpatialObject[3].New()
+    mask.SetImage(ball_mask(image, radius=radius))
+    mask.Update()
+    return mask
+
+
+def affine() -> Any:
+    transform = itk.AffineTransform[itk.D, 3].New()
+    transform.SetCenter([1.0, 2.0, 3.0])
+    return transform
+
+
+def bspline(image: Any) -> Any:
+    transform = itk.BSplineTransform[itk.D, 3, 3].New()
+    extent = (np.asarray(itk.size(image)) - 1) * np.asarray(image.GetSpacing())
+    transform.SetTransformDomainOrigin(image.GetOrigin())
+    transform.SetTransformDomainPhysicalDimensions([float(value) for value in extent])
+    transform.SetTransformDomainDirection(image.GetDirection())
+    transform.SetTransformDomainMeshSize([3, 3, 3])
+    return transform
+
+
+def displacement_field(image: Any) -> Any:
+    field = itk.Image[itk.Vector[itk.D, 3], 3].New()
+    field.SetRegions(itk.size(image))
+    field.Allocate(True)
+    field.SetOrigin(image.GetOrigin())
+    field.SetSpacing(image.GetSpacing())
+    field.SetDirection(image.GetDirection())
+    transform = itk.DisplacementFieldTransform[itk.D, 3].New()
+    transform.SetDisplacementField(field)
+    return transform
+
+
+def relative_error(
+    metric: cnnmetric.CNNImageToImageMetricv4,
+    images: tuple[Any, Any],
+    transform: Any,
+    scale: NDArray[np.float64],
+    *,
+    step: float = 2e-2,
+    **options: Any,
+) -> float:
+    """Compare analytic and central-difference derivative in the direction of steepest ascent."""
+    start = np.array(list(transform.GetParameters()))
+    _, derivative = metric.value_and_derivative(*images, transform, **options)
+    direction = derivative * scale**2
+    direction /= np.abs(direction / scale).max()
+
+    def value(distance: float) -> float:
+        transform.SetParameters(itk_parameters(start + distance * direction))
+        return metric.value(*images, transform, **options)
+
+    numerical = (value(step) - value(-step)) / (2.0 * step)
+    transform.SetParameters(itk_parameters(start))
+    analytic = float(derivative @ direction)
+    assert analytic != 0.0
+    return abs(numerical - analytic) / abs(analytic)
+
+
+def cubic(metric: cnnmetric.CNNImageToImageMetricv4) -> cnnmetric.CNNImageToImageMetricv4:
+    """Interpolate with cubic B-splines, which have no kinks for finite differences to meet."""
+    metric.SetMovingInterpolator(
+        itk.BSplineInterpolateImageFunction[FloatImage, itk.D, itk.F].New()
+    )
+    return metric
+
+
+@pytest.mark.parametrize("kind", ["translation", "affine", "bspline", "displacement-field"])
+def test_derivative_equals_finite_differences(
+    kind: str, fixed: Any, other_contrast: Any, small_model: Path
+) -> None:
+    rng = np.random.default_rng(2)
+    if kind == "translation":
+        transform = itk.TranslationTransform[itk.D, 3].New()
+        scale = np.ones(3)
+    elif kind == "affine":
+        transform = affine()
+        scale = np.array([0.03] * 9 + [1.0] * 3)
+    elif kind == "bspline":
+        transform = bspline(fixed)
+        scale = np.ones(transform.GetNumberOfParameters())
+    else:
+        transform = displacement_field(fixed)
+        scale = np.ones(transform.GetNumberOfParameters())
+    start = np.array(list(transform.GetParameters()))
+    noise = rng.normal(size=scale.size) * scale
+    if kind == "displacement-field":
+        noise *= 0.2  # neighbouring voxels are displaced independently
+    transform.SetParameters(itk_parameters(start + noise))
+    metric = cubic(cnnmetric.CNNImageToImageMetricv4(model=small_model))
+    # A displacement field is as fine as the grid; its single steps are small beside rounding.
+    limit = 5e-3 if kind == "displacement-field" else 1e-3
+    assert relative_error(metric, (fixed, other_contrast), transform, scale) < limit
+
+
+def test_linear_interpolation_has_the_derivative_of_its_value(
+    fixed: Any, other_contrast: Any, small_model: Path
+) -> None:
+    metric = cnnmetric.CNNImageToImageMetricv4(model=small_model)
+    scale = np.array([0.03] * 9 + [1.0] * 3)
+    # The image itself has a kink at every voxel, so finite differences are less exact here.
+    assert relative_error(metric, (fixed, other_contrast), affine(), scale, step=2e-3) < 1e-2
+
+
+def test_same_value_as_in_elastix(fixed: Any, other_contrast: Any, small_model: Path) -> None:
+    shift = [1.0, -0.5, 0.7]
+    transform = itk.TranslationTransform[itk.D, 3].New()
+    transform.SetParameters(itk_parameters(np.array(shift)))
+    options: dict[str, Any] = {"model": small_model, "grid_spacing": 1.3, "block_size": 21}
+    expected = cnnmetric.MetricOnImages(
+        fixed, other_contrast, transform="translation", **options
+    ).value_and_derivative(shift)
+    found = cnnmetric.CNNImageToImageMetricv4(**options).value_and_derivative(
+        fixed, other_contrast, transform
+    )
+    assert found[0] == pytest.approx(expected[0], rel=1e-5)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-3, atol=1e-6)
+
+
+def test_masks_select_patches(fixed: Any, other_contrast: Any, small_model: Path) -> None:
+    def counted(**masks: Any) -> int:
+        metric = cubic(cnnmetric.CNNImageToImageMetricv4(model=small_model, required_ratio=0.1))
+        for role, mask in masks.items():
+            getattr(metric, f"Set{role}ImageMask")(mask)
+        maps = metric.maps(fixed, other_contrast, affine())
+        scale = np.array([0.03] * 9 + [1.0] * 3)
+        # Steps so small that no patch enters or leaves a mask, where the value jumps.
+        error = relative_error(metric, (fixed, other_contrast), affine(), scale, step=5e-3)
+        assert error < 5e-3
+        return int(np.isfinite(itk.array_from_image(maps.dissimilarity)).sum())
+
+    everything = counted()
+    inside_fixed = counted(Fixed=mask_of(fixed, radius=11.0))
+    inside_moving = counted(Moving=mask_of(other_contrast, radius=11.0))
+    inside_both = counted(
+        Fixed=mask_of(fixed, radius=11.0), Moving=mask_of(other_contrast, radius=9.0)
+    )
+    assert 0 < inside_both < min(inside_fixed, inside_moving)
+    assert max(inside_fixed, inside_moving) < everything
+
+
+def test_virtual_domain_carries_the_grid(fixed: Any, moving: Any, small_model: Path) -> None:
+    domain = empty_image((30, 32, 34), spacing=(1.3, 1.3, 1.3), angle=0.5)
+    metric = cubic(cnnmetric.CNNImageToImageMetricv4(model=small_model))
+    maps = metric.maps(fixed, moving, affine(), virtual_domain=domain)
+    np.testing.assert_allclose(
+        np.asarray(maps.derivative.GetDirection()), np.asarray(domain.GetDirection())
+    )
+    # 1.3 mm is coarser than the fixed image's finest axis by 1.3 / 1.2 at least.
+    assert maps.derivative.GetSpacing()[0] == pytest.approx(1.3 / 1.2, rel=1e-6)
+    error = relative_error(
+        metric,
+        (fixed, moving),
+        affine(),
+        np.array([0.03] * 9 + [1.0] * 3),
+        virtual_domain=domain,
+    )
+    assert error < 1e-3
+
+
+def test_fixed_transform_is_honoured(fixed: Any, moving: Any, small_model: Path) -> None:
+    # Moving both images in the same way changes nothing but the place.
+    metric = cnnmetric.CNNImageToImageMetricv4(model=small_model)
+    identity = itk.TranslationTransform[itk.D, 3].New()
+    before = metric.value(fixed, moving, identity)
+    shifted = itk.image_duplicator(fixed)
+    shifted.SetOrigin([value + 7.0 for value in fixed.GetOrigin()])
+    to_shifted = itk.TranslationTransform[itk.D, 3].New()
+    to_shifted.SetParameters(itk_parameters(np.array([7.0, 7.0, 7.0])))
+    metric.SetFixedTransform(to_shifted)
+    after = metric.value(shifted, moving, identity, virtual_domain=fixed)
+    assert after == pytest.approx(before, rel=1e-4)
+
+
+def registration_of(
+    fixed: Any, moving: Any, metric: cnnmetric.CNNImageToImageMetricv4, transform: Any
+) -> Any:
+    registration = itk.ImageRegistrationMethodv4[FloatImage, FloatImage].New()
+    registration.SetFixedImage(fixed)
+    registration.SetMovingImage(moving)
+    registration.SetMetric(metric)
+    registration.SetInitialTransform(transform)
+    registration.InPlaceOn()
+    registration.SetNumberOfLevels(1)
+    registration.SetShrinkFactorsPerLevel([1])
+    registration.SetSmoothingSigmasPerLevel([0])
+    return registration
+
+
+def scales_of(metric: cnnmetric.CNNImageToImageMetricv4) -> Any:
+    base = itk.ImageToImageMetricv4[FloatImage, FloatImage]
+    scales = itk.RegistrationParameterScalesFromPhysicalShift[base].New()
+    scales.SetMetric(metric)
+    return scales
+
+
+def registration_error(fixed: Any, transform: Any) -> float:
+    """Return the mean distance, in mm, between found and true position inside the anatomy."""
+    points = points_of(fixed)[anatomy(points_of(fixed), modality="T1") > 0.1]
+    points = points[:: max(1, len(points) // 400)]
+    found = np.array([list(transform.TransformPoint(point.tolist())) for point in points])
+    true = points @ rotation(ROTATION).T + TRANSLATION
+    return float(np.linalg.norm(found - true, axis=-1).mean())
+
+
+@pytest.mark.parametrize("kind", ["euler-regular-step", "affine-lbfgs"])
+def test_registration_finds_a_known_transform(
+    kind: str, fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    if kind == "euler-regular-step":
+        transform = itk.Euler3DTransform[itk.D].New()
+        optimizer = itk.RegularStepGradientDescentOptimizerv4.New()
+        optimizer.SetLearningRate(1.0)
+        optimizer.SetMinimumStepLength(1e-3)
+        optimizer.SetGradientMagnitudeTolerance(1e-9)
+        optimizer.SetNumberOfIterations(80)
+    else:
+        transform = itk.AffineTransform[itk.D, 3].New()
+        optimizer = itk.LBFGSOptimizerv4.New()
+        optimizer.SetMaximumNumberOfFunctionEvaluations(120)
+        optimizer.SetGradientConvergenceTolerance(1e-8)
+    assert registration_error(fixed, transform) > 1.8  # there is something to find
+    metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model)
+    optimizer.SetScalesEstimator(scales_of(metric))
+    registration = registration_of(fixed, moving, metric, transform)
+    registration.SetOptimizer(optimizer)
+    registration.Update()
+    assert registration_error(fixed, transform) < 0.7
+
+
+def test_bspline_registration_lowers_the_metric(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    transform = bspline(fixed)
+    metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model)
+    before = metric.value(fixed, moving, transform)
+    registration = registration_of(fixed, moving, metric, transform)
+    optimizer = itk.LBFGSOptimizerv4.New()
+    optimizer.SetMaximumNumberOfFunctionEvaluations(25)
+    optimizer.SetGradientConvergenceTolerance(1e-7)
+    registration.SetOptimizer(optimizer)
+    registration.Update()
+    assert metric.value(fixed, moving, transform) < 0.4 * before
+    assert registration_error(fixed, transform) < 0.8
+
+
+def test_displacement_field_registration_lowers_the_metric(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    field = displacement_field(fixed)
+    smoothed = itk.GaussianSmoothingOnUpdateDisplacementFieldTransform[itk.D, 3].New()
+    smoothed.SetDisplacementField(field.GetDisplacementField())
+    smoothed.SetGaussianSmoothingVarianceForTheUpdateField(6.0)
+    smoothed.SetGaussianSmoothingVarianceForTheTotalField(0.5)
+    metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model)
+    before = metric.value(fixed, moving, smoothed)
+    registration = registration_of(fixed, moving, metric, smoothed)
+    optimizer = itk.GradientDescentOptimizerv4.New()
+    optimizer.SetScalesEstimator(scales_of(metric))
+    optimizer.SetMaximumStepSizeInPhysicalUnits(0.5)
+    optimizer.SetLearningRate(1.0)
+    optimizer.SetNumberOfIterations(25)
+    registration.SetOptimizer(optimizer)
+    registration.Update()
+    assert metric.value(fixed, moving, smoothed) < 0.5 * before
+
+
+def test_sampling_of_the_registration_becomes_blocks(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model, block_size=21)
+    registration = registration_of(fixed, moving, metric, itk.TranslationTransform[itk.D, 3].New())
+    registration.SetMetricSamplingStrategy(
+        itk.ImageRegistrationMethodv4Enums.MetricSamplingStrategy_RANDOM
+    )
+    registration.SetMetricSamplingPercentage(0.1)
+    optimizer = itk.RegularStepGradientDescentOptimizerv4.New()
+    optimizer.SetNumberOfIterations(2)
+    optimizer.SetLearningRate(0.1)
+    registration.SetOptimizer(optimizer)
+    registration.Update()
+    # 7 x 7 x 8 patches; 10 % of them are 40, which are 5 blocks of 2 x 2 x 2.
+    assert "sampling 5 blocks of 21 voxels (8 patches each)" in metric.describe()
+
+
+def test_levels_have_coarser_grids(fixed: Any, moving: Any, difference_model: Path) -> None:
+    metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model)
+    registration = registration_of(fixed, moving, metric, itk.TranslationTransform[itk.D, 3].New())
+    registration.SetNumberOfLevels(2)
+    registration.SetShrinkFactorsPerLevel([2, 1])
+    registration.SetSmoothingSigmasPerLevel([1, 0])
+    seen = []
+    optimizer = itk.RegularStepGradientDescentOptimizerv4.New()
+    optimizer.SetNumberOfIterations(1)
+    optimizer.AddObserver(itk.IterationEvent(), lambda: seen.append(metric.describe()))
+    registration.SetOptimizer(optimizer)
+    registration.Update()
+    assert "grid spacing 2 mm" in seen[0]
+    assert "grid spacing 1 mm" in seen[-1]
+
+
+def test_2d(tmp_path: Path) -> None:
+    model = write_small_model(tmp_path / "small2d.onnx", dimension=2)
+    fixed = subject("T1", size=(40, 44), spacing=(1.0, 1.1), angle=0.3)
+    moving = subject("T2", size=(64, 70), spacing=(1.2, 1.0), angle=-0.2)
+    metric = cnnmetric.CNNImageToImageMetricv4(dimension=2, model=model)
+    metric.SetMovingInterpolator(
+        itk.BSplineInterpolateImageFunction[itk.Image[itk.F, 2], itk.D, itk.F].New()
+    )
+    transform = itk.AffineTransform[itk.D, 2].New()
+    scale = np.array([0.03] * 4 + [1.0] * 2)
+    assert relative_error(metric, (fixed, moving), transform, scale) < 1e-3
+
+
+def test_objects_are_freed(fixed: Any, moving: Any, difference_model: Path) -> None:
+    metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model)
+    implementation = metric._implementation
+    registration = registration_of(fixed, moving, metric, itk.TranslationTransform[itk.D, 3].New())
+    assert implementation.reference_count == 3  # ours, its wrapping, the registration
+    del registration, metric
+    gc.collect()
+    assert implementation.reference_count == 1
+
+
+def test_failure_inside_a_registration_names_its_reason(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model)
+    far = itk.TranslationTransform[itk.D, 3].New()
+    far.SetParameters(itk_parameters(np.array([500.0, 0.0, 0.0])))
+    registration = registration_of(fixed, moving, metric, far)
+    registration.SetOptimizer(itk.RegularStepGradientDescentOptimizerv4.New())
+    with pytest.raises(cnnmetric.MetricError, match="Too few patches are left to compare"):
+        registration.Update()
+
+
+def test_errors_name_the_input(
+    fixed: Any, moving: Any, difference_model: Path, tmp_path: Path
+) -> None:
+    identity = itk.TranslationTransform[itk.D, 3].New()
+    with pytest.raises(DataError, match="dimension is 4"):
+        cnnmetric.CNNImageToImageMetricv4(dimension=4)
+    with pytest.raises(DataError, match="sampling is 'Some'"):
+        cnnmetric.CNNImageToImageMetricv4(sampling="Some")
+    with pytest.raises(cnnmetric.ModelError, match="not an installed model"):
+        cnnmetric.CNNImageToImageMetricv4(model="nobody")
+    metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model)
+    with pytest.raises(DataError, match="moving image is a itkImageSS3"):
+        metric.value(
+            fixed, itk.cast_image_filter(moving, ttype=(FloatImage, itk.Image[itk.SS, 3])), identity
+        )
+    with pytest.raises(cnnmetric.MetricError, match="fixed image is a str but must be"):
+        metric.set_original_images("fixed.nii", moving)
+    metric.SetMovingInterpolator(
+        itk.NearestNeighborInterpolateImageFunction[FloatImage, itk.D].New()
+    )
+    with pytest.raises(cnnmetric.MetricError, match="NearestNeighborInterpolateImageFunction"):
+        metric.value(fixed, moving, identity)
+    flat = write_difference_model(tmp_path / "flat.onnx", dimension=2)
+    with pytest.raises(cnnmetric.MetricError, match="is 2D but the images are 3D"):
+        cnnmetric.CNNImageToImageMetricv4(model=flat).value(fixed, moving, identity)
