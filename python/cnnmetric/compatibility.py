@@ -67,12 +67,19 @@ def check() -> None:
         package of `REQUIRED` is absent or of another version. The message names what is
         installed, what is required and the command that puts it right.
     """
-    _check_interpreter()
+    check_interpreter()
     for requirement in REQUIRED:
-        _check_package(requirement)
+        check_package(requirement)
 
 
-def _check_interpreter() -> None:
+def check_interpreter() -> None:
+    """Refuse another platform than Linux x86-64, and a Python that the wheels are not for.
+
+    Raises
+    ------
+    CompatibilityError
+        Naming what is found and what is needed.
+    """
     found = (platform.system(), platform.machine())
     if found != PLATFORM:
         msg = (
@@ -90,10 +97,17 @@ def _check_interpreter() -> None:
         raise CompatibilityError(msg)
 
 
-def _check_package(requirement: Requirement) -> None:
+def check_package(requirement: Requirement) -> None:
+    """Refuse a package that is absent or of another version.
+
+    Raises
+    ------
+    CompatibilityError
+        Naming what is installed, what is required and the command that puts it right.
+    """
     found = {}
     for package in requirement.packages:
-        version = _installed_version(package)
+        version = installed_version(package)
         if version is not None:
             found[package] = version
     if any(map(requirement.accepts, found.values())):
@@ -106,7 +120,8 @@ def _check_package(requirement: Requirement) -> None:
     raise CompatibilityError(msg)
 
 
-def _installed_version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Return the version of an installed package, from its metadata alone; None if it is absent."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
