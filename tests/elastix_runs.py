@@ -63,3 +63,35 @@ def final_parameters(transform: Any) -> list[float]:
     """Return the parameters of the last transform."""
     last = transform.GetParameterMap(transform.GetNumberOfParameterMaps() - 1)
     return [float(value) for value in last["TransformParameters"]]
+
+
+def log_of(fixed: Any, moving: Any, parameter_object: Any, folder: Path, **options: Any) -> str:
+    """Run elastix and return its log, which is written into a folder."""
+    register(
+        fixed,
+        moving,
+        parameter_object,
+        log_to_file=True,
+        output_directory=str(folder),
+        log_file_name="elastix.log",
+        **options,
+    )
+    return (folder / "elastix.log").read_text()
+
+
+def setups(log: str) -> list[str]:
+    """Return the lines that describe what CNNMetric compares, one per resolution and metric."""
+    return [line for line in log.splitlines() if line.startswith("CNNMetric: model ")]
+
+
+def iterations(log: str) -> list[dict[str, float]]:
+    """Return the columns of every iteration, of one resolution after the other."""
+    rows: list[dict[str, float]] = []
+    header: list[str] = []
+    for line in log.splitlines():
+        cells = line.split("\t")
+        if cells[0] == "1:ItNr":
+            header = cells
+        elif cells[0].isdigit() and len(cells) == len(header):
+            rows.append(dict(zip(header, map(float, cells), strict=True)))
+    return rows
