@@ -112,19 +112,56 @@ def register(
     Stage
         The similarity stage, then the B-spline stage.
     """
+    transform = None
+    for name in STAGES:
+        stage = register_stage(
+            fixed,
+            moving,
+            read_parameters(method, name, overrides),
+            name=name,
+            initial=transform,
+            fixed_mask=fixed_mask,
+            threads=threads,
+            verbose=verbose,
+        )
+        yield stage
+        transform = stage.transform
+
+
+def register_stage(
+    fixed: Any,
+    moving: Any,
+    parameters: Any,
+    *,
+    name: str,
+    initial: Any = None,
+    fixed_mask: Any = None,
+    threads: int = 0,
+    verbose: bool = False,
+) -> Stage:
+    """Run one stage of a registration.
+
+    Parameters
+    ----------
+    fixed, moving, fixed_mask, threads, verbose
+        As for :func:`register`.
+    parameters
+        ``itk.ParameterObject`` of the stage.
+    name
+        Of the stage that is returned.
+    initial
+        Transform of the stage before; None for the first stage.
+    """
     options: dict[str, Any] = {"log_to_console": verbose, "number_of_threads": threads}
     if fixed_mask is not None:
         options["fixed_mask"] = fixed_mask
-    for stage in STAGES:
-        started = time.perf_counter()
-        _, transform = itk.elastix_registration_method(
-            fixed,
-            moving,
-            parameter_object=read_parameters(method, stage, overrides),
-            **options,
-        )
-        yield Stage(stage, transform, time.perf_counter() - started)
-        options["initial_transform_parameter_object"] = transform
+    if initial is not None:
+        options["initial_transform_parameter_object"] = initial
+    started = time.perf_counter()
+    _, transform = itk.elastix_registration_method(
+        fixed, moving, parameter_object=parameters, **options
+    )
+    return Stage(name, transform, time.perf_counter() - started)
 
 
 def foreground_mask(image: Any, *, threshold: float = 0.01) -> Any:
