@@ -269,3 +269,26 @@ def test_optimizer_that_would_crash_without_a_sampler(
     settings = parameters(difference_model, Optimizer="PreconditionedStochasticGradientDescent")
     with pytest.raises(cnnmetric.MetricError, match=r"needs a sampler. Add, for example"):
         register(fixed, moving, settings)
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_failure_of_onnx_runtime_keeps_its_words(
+    threads: str, fixed: Any, moving: Any, small_model: Path, tmp_path: Path
+) -> None:
+    # A graph that loads, and cannot be evaluated: no block has 5 x 5 x 5 voxels.
+    model = onnx.load(small_model)
+    for node in model.graph.node:
+        node.input[:] = ["narrowed" if name == "patches" else name for name in node.input]
+    shape = onnx.helper.make_tensor("five", onnx.TensorProto.INT64, [5], [1, 2, 5, 5, 5])
+    model.graph.initializer.append(shape)
+    reshape = onnx.helper.make_node("Reshape", ["patches", "five"], ["narrowed"], name="Narrow")
+    model.graph.node.insert(0, reshape)
+    onnx.save(model, tmp_path / "narrow.onnx")
+    settings = parameters(
+        tmp_path / "narrow.onnx", CNNMetricNumberOfThreads=threads, CNNMetricBlockSize="17"
+    )
+    with pytest.raises(
+        cnnmetric.MetricError,
+        match=r"ONNX Runtime failed to evaluate model .*narrow\.onnx.*Got invalid dimensions",
+    ):
+        register(fixed, moving, settings)

@@ -419,3 +419,16 @@ def test_errors_name_the_input(
     flat = write_difference_model(tmp_path / "flat.onnx", dimension=2)
     with pytest.raises(cnnmetric.MetricError, match="is 2D but the images are 3D"):
         cnnmetric.CNNImageToImageMetricv4(model=flat).value(fixed, moving, identity)
+
+
+def test_same_seed_same_bits(fixed: Any, other_contrast: Any, small_model: Path) -> None:
+    def evaluate(seed: int) -> tuple[float, NDArray[np.float64]]:
+        metric = cnnmetric.CNNImageToImageMetricv4(
+            model=small_model, sampling="Blocks", number_of_blocks=3, seed=seed, number_of_threads=2
+        )
+        return metric.value_and_derivative(fixed, other_contrast, affine())
+
+    (value, derivative), again, other = evaluate(1), evaluate(1), evaluate(2)
+    assert again[0] == value
+    np.testing.assert_array_equal(again[1], derivative)
+    assert other[0] != value

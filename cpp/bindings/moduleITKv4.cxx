@@ -19,6 +19,30 @@ namespace cnnmetric
 namespace
 {
 
+/** Compare the class that ours inherits from to one of the loaded wheel, by questions with known answers: a virtual function of its base, one of
+ * its own and a data member at its far end. (The wheel does not export the names of its functions, which elastix's probe compares.)
+ * \param metric a new itk.MeanSquaresImageToImageMetricv4 of 3D images of float
+ * \return an empty text when both agree, else what does not */
+std::string
+ProbeLayout(const py::object & metric)
+{
+  using ImageType = itk::Image<float, 3>;
+  using MetricType = itk::ImageToImageMetricv4<ImageType, ImageType, ImageType, double>;
+  const auto & object = *UnwrapFromITK<MetricType>(metric, "itkMeanSquaresImageToImageMetricv4IF3IF3", "metric");
+  if (object.GetMetricCategory() != itk::ObjectToObjectMetricBaseTemplateEnums::MetricCategory::IMAGE_METRIC ||
+      !object.SupportsArbitraryVirtualDomainSamples())
+  {
+    return "table of itk::ImageToImageMetricv4";
+  }
+  if (!object.GetUseMovingImageGradientFilter() || object.GetUseFloatingPointCorrection() ||
+      object.GetFloatingPointCorrectionResolution() != 1e6)
+  {
+    return "members of itk::ImageToImageMetricv4";
+  }
+  return "";
+}
+
+
 template <unsigned int VDimension>
 class MetricForITKv4
 {
@@ -149,6 +173,7 @@ PYBIND11_MODULE(_itkv4, module)
   cnnmetric::DefineSettings(module);
   // A shared library of its own has a state of its own.
   module.def("use_onnxruntime", &cnnmetric::Network::UseRuntimeLibrary, py::arg("library"));
+  module.def("probe_layout", &cnnmetric::ProbeLayout, py::arg("metric"));
   module.def("take_last_error", &cnnmetric::TakeLastError);
   cnnmetric::Define<2>(module, "MetricForITKv42D");
   cnnmetric::Define<3>(module, "MetricForITKv43D");

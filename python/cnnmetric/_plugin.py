@@ -23,8 +23,7 @@ try:
 except ImportError as error:
     message = (
         f"The compiled part of cnnmetric could not be loaded: {error}. It has to be built and "
-        "installed in the same environment as itk-elastix. Run: pip install --force-reinstall "
-        "--no-deps cnnmetric"
+        f"installed in the same environment as itk-elastix. {compatibility.REINSTALL}"
     )
     raise CompatibilityError(message) from error
 

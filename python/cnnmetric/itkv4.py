@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cnnmetric import _core
 from cnnmetric import compatibility
 from cnnmetric import registration_errors
+from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.maps import Maps
 from cnnmetric.maps import maps_from
@@ -93,7 +94,7 @@ class CNNImageToImageMetricv4:
         if sampling not in (None, "Full", "Blocks"):
             msg = f"sampling is {sampling!r} but must be 'Full', 'Blocks' or None"
             raise DataError(msg)
-        module = _load()
+        module = load()
         settings = module.Settings(
             model=_core.find_model(str(model)),
             fixed_modality=fixed_modality,
@@ -190,16 +191,37 @@ class CNNImageToImageMetricv4:
         self._implementation.initialize()
 
 
-def _load() -> ModuleType:
-    """Load the compiled part for ITKv4, which few need, when it is first needed."""
+def load() -> ModuleType:
+    """Load the compiled part for ITKv4, which few need, when it is first needed.
+
+    Raises
+    ------
+    CompatibilityError
+        If it is missing, or the wheel's classes do not have the layout that it was compiled for.
+    """
     global _module
     with _lock:
         if _module is None:
             # As in _plugin: ITK's own library has to be there before the one linked against it.
             methods = set(itk.ImageRegistrationMethodv4.values())
-            _ = itk.ImageToImageMetricv4
-            from cnnmetric import _itkv4
+            image = itk.Image[itk.F, 3]
+            of_the_wheel = itk.MeanSquaresImageToImageMetricv4[image, image].New()
+            try:
+                from cnnmetric import _itkv4
+            except ImportError as error:
+                msg = (
+                    f"The compiled part for ITKv4 could not be loaded: {error}. "
+                    f"{compatibility.REINSTALL}"
+                )
+                raise CompatibilityError(msg) from error
 
+            problem = _itkv4.probe_layout(of_the_wheel)
+            if problem:
+                msg = (
+                    "The installed itk was built differently from what cnnmetric was compiled for "
+                    f"({problem}). {compatibility.remedy(compatibility.ITK)} --force-reinstall"
+                )
+                raise CompatibilityError(msg)
             _itkv4.use_onnxruntime(str(compatibility.onnxruntime_library()))
             for method in methods:
                 registration_errors.explain(

@@ -32,7 +32,6 @@ PACKAGES = (
     "torch",
     "onnx",
 )
-REINSTALL = f"Run: {sys.executable} -m pip install --force-reinstall --no-deps cnnmetric"
 
 
 def examine() -> Report:
@@ -44,10 +43,11 @@ def examine() -> Report:
     files = sorted(folder.glob("*.onnx"))
     tasks = ["providers"]
     if fit:
-        tasks += ["plugin", *(f"model={file}" for file in files), f"cuda={folder}"]
+        tasks += ["plugin", "itkv4", *(f"model={file}" for file in files), f"cuda={folder}"]
     results = run_probes(tasks)
     _check_plugin(report, results.get("plugin"))
     plugin_runs = report.registration_can_run
+    _check_itkv4(report, results.get("itkv4") if plugin_runs else None)
 
     report.model_folder = str(folder)
     _check_models(report, files, results if plugin_runs else {})
@@ -59,7 +59,7 @@ def examine() -> Report:
     report.parameter_files = list(parameter_files.names())
     if not report.parameter_files:
         what = f"There are no parameter files in {report.parameter_file_folder}."
-        report.problems.append(Problem(what, REINSTALL, stops_registration=False))
+        report.problems.append(Problem(what, compatibility.REINSTALL, stops_registration=False))
     return report
 
 
@@ -89,7 +89,7 @@ def _check_packages(report: Report) -> None:
         fits = _try(report, f"{name} {requirement.specifier}", check, remedy)
         if fits and requirement in libraries:
             _try(report, f"library of {name}", libraries[requirement], remedy)
-    _try(report, "compiled part of cnnmetric", _compiled_part, REINSTALL)
+    _try(report, "compiled part of cnnmetric", _compiled_part, compatibility.REINSTALL)
     if all(map(compatibility.installed_version, compatibility.ONNXRUNTIME.packages)):
         what = "onnxruntime and onnxruntime-gpu are both installed, in the same folder."
         pip = f"{sys.executable} -m pip"
@@ -101,12 +101,13 @@ def _check_packages(report: Report) -> None:
 
 
 def _compiled_part() -> None:
-    if importlib.util.find_spec("cnnmetric._core") is None:
-        msg = (
-            f"The folder {Path(__file__).resolve().parents[1]} holds no compiled part (_core) for "
-            f"{sys.implementation.cache_tag}; it was not built, or for another Python."
-        )
-        raise CompatibilityError(msg)
+    for name in ("_core", "_itkv4"):
+        if importlib.util.find_spec(f"cnnmetric.{name}") is None:
+            msg = (
+                f"The folder {Path(__file__).resolve().parents[1]} holds no compiled part ({name}) "
+                f"for {sys.implementation.cache_tag}; it was not built, or for another Python."
+            )
+            raise CompatibilityError(msg)
 
 
 def _try(report: Report, name: str, check: Callable[[], object], advice: str) -> bool:
@@ -142,7 +143,25 @@ def _check_plugin(report: Report, result: dict[str, Any] | None) -> None:
         )
         report.checks.append(Check(name, "ok", found.format_map(result)))
     else:
-        _fail(report, name, f"The plugin cannot be loaded: {result['reason']}", REINSTALL)
+        _fail(
+            report,
+            name,
+            f"The plugin cannot be loaded: {result['reason']}",
+            compatibility.REINSTALL,
+        )
+
+
+def _check_itkv4(report: Report, result: dict[str, Any] | None) -> None:
+    name = "metric for ITKv4"
+    if result is None:
+        report.checks.append(Check(name, "not tried", "what failed above comes first"))
+    elif result["ok"]:
+        report.checks.append(Check(name, "ok", "class layout agrees"))
+    else:
+        reason = f"The metric for ITKv4 cannot be loaded: {result['reason']}"
+        problem = _problem(reason, compatibility.REINSTALL, stops_registration=False)
+        report.checks.append(Check(name, "failed", problem.what))
+        report.problems.append(problem)
 
 
 def _check_models(report: Report, files: list[Path], results: dict[str, dict[str, Any]]) -> None:
@@ -162,7 +181,7 @@ def _check_models(report: Report, files: list[Path], results: dict[str, dict[str
             report.problems.append(problem)
     if all(model.state == "cannot be used" for model in report.models):
         what = f"No model in {report.model_folder} can be used."
-        report.problems.append(Problem(what, REINSTALL, stops_registration=True))
+        report.problems.append(Problem(what, compatibility.REINSTALL, stops_registration=True))
 
 
 def _check_devices(report: Report, providers: dict[str, Any], cuda: dict[str, Any] | None) -> None:

@@ -38,6 +38,15 @@ def plugin(_: str = "") -> dict[str, Any]:
     }
 
 
+def itkv4(_: str) -> dict[str, Any]:
+    """Load what ITKv4's registration framework uses."""
+    plugin()
+    from cnnmetric.itkv4 import load
+
+    load()
+    return {}
+
+
 def model(path: str, device: str = "cpu") -> dict[str, Any]:
     """Open a model and evaluate one patch."""
     plugin()
@@ -77,6 +86,7 @@ def providers(_: str) -> dict[str, Any]:
 
 TASKS: dict[str, Callable[[str], dict[str, Any]]] = {
     "plugin": plugin,
+    "itkv4": itkv4,
     "providers": providers,
     "model": model,
     "cuda": cuda,
