@@ -65,7 +65,8 @@ class CNNImageToImageMetricv4:
     Examples
     --------
     >>> metric = cnnmetric.CNNImageToImageMetricv4(model="t1t2", fixed_modality="T1")
-    >>> registration = itk.ImageRegistrationMethodv4.New(fixed, moving)
+    >>> image_type = itk.Image[itk.F, 3]
+    >>> registration = itk.ImageRegistrationMethodv4[image_type, image_type].New()
     >>> registration.SetMetric(metric)
 
     Alone:
