@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import itk
 import numpy as np
 import pytest
 from hypothesis import HealthCheck
@@ -173,3 +175,43 @@ def test_derivative_in_2d(situation: Situation, model_2d: Path) -> None:
 @given(situation=situations(3))
 def test_derivative_in_3d(situation: Situation, small_model: Path) -> None:
     assert relative_error(situation, small_model) < TOLERANCE
+
+
+@RANDOM
+@given(situation=situations(3))
+def test_itkv4_has_value_and_derivative_of_elastix(situation: Situation, small_model: Path) -> None:
+    situation = replace(situation, transform="affine")
+    fixed = image("T1", situation.fixed_spacing, situation.fixed_angle, EXTENT)
+    moving = image("T2", situation.moving_spacing, situation.moving_angle, EXTENT + MARGIN)
+    fixed_mask = ball_mask(fixed, radius=11.0) if situation.fixed_mask else None
+    moving_mask = ball_mask(moving, radius=24.0) if situation.moving_mask else None
+    centre = fixed_parameters("affine", 3)
+    parameters, scale = parameters_of(situation, 12)
+    value, derivative = cnnmetric.MetricOnImages(
+        fixed,
+        moving,
+        model=small_model,
+        fixed_mask=fixed_mask,
+        moving_mask=moving_mask,
+        transform="affine",
+        transform_fixed_parameters=centre,
+        device="cpu",
+    ).value_and_derivative(list(parameters))
+
+    metric = cnnmetric.CNNImageToImageMetricv4(model=small_model, device="cpu")
+    for role, mask in (("Fixed", fixed_mask), ("Moving", moving_mask)):
+        if mask is not None:
+            spatial_object = itk.ImageMaskSpatialObject[3].New()
+            spatial_object.SetImage(mask)
+            spatial_object.Update()
+            getattr(metric, f"Set{role}ImageMask")(spatial_object)
+    transform = itk.AffineTransform[itk.D, 3].New()
+    transform.SetCenter(centre)
+    as_itk = itk.OptimizerParameters[itk.D](12)
+    for index, parameter in enumerate(parameters):
+        as_itk.SetElement(index, float(parameter))
+    transform.SetParameters(as_itk)
+    found_value, found_derivative = metric.value_and_derivative(fixed, moving, transform)
+    assert found_value == pytest.approx(value, rel=1e-5)
+    expected = derivative * scale
+    np.testing.assert_allclose(found_derivative * scale, expected, atol=1e-3 * abs(expected).max())
