@@ -15,7 +15,13 @@ SOURCES := CMakeLists.txt pyproject.toml setup.py README.md LICENSE MANIFEST.in 
 	-not -path '*/.*' -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so')
 CPP_SOURCES := $(shell find cpp -name '*.h' -o -name '*.hxx' -o -name '*.cxx')
 
-.PHONY: help demo test test-slow lint format build clean FORCE
+# What `make sanitize` runs: the tests that go through the C++ code, but for the one that measures memory,
+# which the sanitizer holds on to.
+SANITIZE_TESTS := $(patsubst %,tests/test_%.py,dissimilarity_network error_messages iteration itkv4 \
+	metric_blocks metric_gradient multi_metric registration steady) \
+	--deselect tests/test_steady.py::test_memory_stays_flat
+
+.PHONY: help demo test test-slow sanitize lint format build clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -29,6 +35,20 @@ test: $(VENV)/made-dev $(VENV)/made-package ## run the tests, but for the slow o
 
 test-slow: $(VENV)/made-dev $(VENV)/made-package ## run the slow tests
 	@$(BIN)/python -m pytest -m slow
+
+# Python is not made with sanitizers, so their library has to be loaded before it; and the C++ library with
+# it, whose exceptions the sanitizer follows. As ldd finds them, they are those of the compiler that was used.
+# Not looked for are leaks, of which the interpreter and the wheels have many; tests/test_steady.py is for ours.
+# Not through pytest's capture, in which a report would end with the process.
+sanitize: $(VENV)/made-dev ## run tests with the address and undefined-behaviour sanitizers in the C++ code
+	@echo 'Building in build/sanitize (the first time some minutes)'
+	@rm -rf build/sanitize/python
+	@CNNMETRIC_SANITIZE=1 $(BIN)/python setup.py -q build --build-base build/sanitize --build-lib build/sanitize/python
+	@PYTHONPATH=build/sanitize/python \
+	LD_PRELOAD="$$(ldd build/sanitize/python/cnnmetric/_core.*.so | awk '/lib(asan|ubsan|stdc\+\+)\.so/ { print $$3 }' | xargs)" \
+	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 \
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	$(BIN)/python -m pytest --capture=sys -m "not slow" $(SANITIZE_TESTS)
 
 lint: $(VENV)/made-dev ## check style, types and format
 	@$(BIN)/ruff check

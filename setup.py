@@ -49,14 +49,17 @@ class CMakeBuild(build_ext):
             raise SetupError(str(error)) from None
         package = Path(self.get_ext_fullpath(ext.name)).parent.resolve()
         wheel = wheel_directory()
+        sanitize = bool(os.environ.get("CNNMETRIC_SANITIZE"))  # set by `make sanitize`
         definitions = {
             "CMAKE_BUILD_TYPE": "Release",
             # Else CMake adds the folder of the wheel, a temporary one in isolated builds.
             "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
-            # Installed, the extension finds the wheel beside itself; not so in an editable install.
-            "CMAKE_INSTALL_RPATH": wheel if self.inplace else "$ORIGIN/../itk",
+            # Installed, the extension finds the wheel beside itself; not so where it is tested in
+            # place, as in an editable install.
+            "CMAKE_INSTALL_RPATH": wheel if self.inplace or sanitize else "$ORIGIN/../itk",
             "CMAKE_LIBRARY_OUTPUT_DIRECTORY": package,
             "CMAKE_MAKE_PROGRAM": ninja,
+            "CNNMETRIC_SANITIZE": "ON" if sanitize else "OFF",
             "CNNMETRIC_VERSION": self.distribution.get_version(),
             "ITK_WHEEL_DIR": wheel,
             "Python_EXECUTABLE": sys.executable,

@@ -114,11 +114,20 @@ def test_ctrl_c_stops_an_elastix_registration(
     images: tuple[Any, Any], difference_model: Path
 ) -> None:
     seen: list[cnnmetric.Iteration] = []
+    senders: list[subprocess.Popen[bytes]] = []
+
+    def interrupt_soon_after_the_first(iteration: cnnmetric.Iteration) -> None:
+        if not seen:
+            senders.append(interrupt_soon())
+        seen.append(iteration)
+
     settings = parameters(difference_model, MaximumNumberOfIterations="100000")
-    sender = interrupt_soon()
-    with cnnmetric.on_iteration(seen.append), pytest.raises(KeyboardInterrupt):
+    with (
+        cnnmetric.on_iteration(interrupt_soon_after_the_first),
+        pytest.raises(KeyboardInterrupt),
+    ):
         register(*images, settings)
-    sender.wait()
+    senders[0].wait()
     assert 0 < len(seen) < 100000
 
 
