@@ -66,7 +66,8 @@ class Situation:
 @st.composite
 def situations(draw: st.DrawFn, dimension: int) -> Situation:
     spacing = st.tuples(*[st.floats(0.8, 1.6)] * dimension)
-    angle = st.floats(-0.6, 0.6)
+    # Not st.floats: hypothesis likes 1e-308, with which ITK cannot invert the direction cosines.
+    angle = st.integers(-60, 60).map(lambda hundredths: hundredths / 100)
     return Situation(
         dimension=dimension,
         fixed_spacing=draw(spacing),
