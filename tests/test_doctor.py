@@ -81,7 +81,9 @@ def test_healthy() -> None:
     assert run.returncode == 0, run.stdout
     assert report["registration_can_run"]
     assert {check["state"] for check in report["checks"]} == {"ok"}
-    assert "class layout agrees; compiled for ITK 5.4.7" in report["checks"][-1]["found"]
+    found = {check["name"]: check["found"] for check in report["checks"]}
+    assert "class layout agrees; compiled for ITK 5.4.7" in found["plugin inside elastix"]
+    assert found["metric for ITKv4"] == "class layout agrees"
     assert report["versions"]["itk-elastix"] == "0.25.3"
     assert "CPUExecutionProvider" in report["devices"]["ONNX Runtime"]
     assert report["devices"]["cuda:0"].startswith("cannot be used: CUDA device 'cuda:0'")
