@@ -153,6 +153,26 @@ def test_derivative_equals_finite_differences(
     assert relative_error(metric, (fixed, other_contrast), transform, scale) < limit
 
 
+@pytest.mark.parametrize("kind", ["bspline", "displacement-field"])
+def test_derivative_before_a_transform_that_stays(
+    kind: str, fixed: Any, other_contrast: Any, small_model: Path
+) -> None:
+    # As a registration method composes them: the optimised one first, then the initial one.
+    initial = affine()
+    matrix = rotation(0.15) @ np.diag([1.1, 0.95, 1.05])
+    initial.SetParameters(itk_parameters(np.append(matrix.ravel(), [0.5, -1.0, 1.5])))
+    optimised = bspline(fixed) if kind == "bspline" else displacement_field(fixed)
+    noise = np.random.default_rng(3).normal(size=optimised.GetNumberOfParameters())
+    optimised.SetParameters(itk_parameters(noise if kind == "bspline" else 0.2 * noise))
+    composite = itk.CompositeTransform[itk.D, 3].New()
+    composite.AddTransform(initial)
+    composite.AddTransform(optimised)
+    composite.SetOnlyMostRecentTransformToOptimizeOn()
+    metric = cubic(cnnmetric.CNNImageToImageMetricv4(model=small_model))
+    error = relative_error(metric, (fixed, other_contrast), composite, np.ones(noise.size))
+    assert error < 5e-3
+
+
 def test_linear_interpolation_has_the_derivative_of_its_value(
     fixed: Any, other_contrast: Any, small_model: Path
 ) -> None:
