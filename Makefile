@@ -17,7 +17,7 @@ CPP_SOURCES := $(shell find cpp -name '*.h' -o -name '*.hxx' -o -name '*.cxx')
 
 # What `make sanitize` runs: the tests that go through the C++ code, but for the one that measures memory,
 # which the sanitizer holds on to.
-SANITIZE_TESTS := $(patsubst %,tests/test_%.py,dissimilarity_network error_messages iteration itkv4 \
+SANITIZE_TESTS := $(patsubst %,tests/test_%.py,dissimilarity_network error_messages iteration itkv4 itkv4_registration \
 	metric_blocks metric_gradient multi_metric registration steady) \
 	--deselect tests/test_steady.py::test_memory_stays_flat
 

@@ -88,6 +88,14 @@ def subject(modality: str, *, size: Sequence[int], spacing: Sequence[float], ang
     return image
 
 
+def moved_subject(*, angle: float, shift: NDArray[np.float64]) -> Any:
+    """Return the anatomy in T1, turned (radians) and shifted (mm), on a grid of its own."""
+    image = empty_image((60, 60, 60), spacing=(1.0, 1.1, 1.0), angle=-0.1)
+    in_fixed_space = (points_of(image) - shift) @ rotation(angle)
+    itk.array_view_from_image(image)[:] = anatomy(in_fixed_space, modality="T1")
+    return image
+
+
 def ball_mask(image: Any, *, radius: float) -> Any:
     """Return a mask on the grid of an image: a ball around the origin, radius in mm."""
     inside = np.linalg.norm(points_of(image), axis=-1) <= radius

@@ -22,7 +22,8 @@ from fetch_headers import find_headers
 ITK, ELASTIX, ONNXRUNTIME = fetch_headers.ALL_HEADERS
 ELASTIX_TAR = "elastix_5.3.1.orig.tar.gz"
 NEEDS_APT = pytest.mark.skipif(
-    not (shutil.which("apt-get") and shutil.which("dpkg-deb")), reason="needs apt-get and dpkg-deb"
+    not (shutil.which("apt-get") and shutil.which("dpkg-deb")),
+    reason="downloads through apt; without it, users name folders of their own",
 )
 
 
@@ -246,7 +247,7 @@ def test_headers_are_downloaded_once_and_without_traces(
         update_apt()
         (tmp_path / "hook-ran").unlink()
     elif platform.freedesktop_os_release()["ID"] != "debian":
-        pytest.skip("without its indexes, only Debian's own apt is known to be one of Debian")
+        pytest.skip("the case of a fresh Debian, which no other system can be made to look like")
     else:
         codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
         sources = f"deb [trusted=yes arch=amd64] file:{archive.folder} {codename} main\n"

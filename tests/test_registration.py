@@ -18,9 +18,10 @@ from elastix_runs import parameters
 from elastix_runs import register
 from metric_images import anatomy
 from metric_images import ball_mask
-from metric_images import empty_image
+from metric_images import moved_subject
 from metric_images import points_of
 from metric_images import rotation
+from metric_images import subject
 
 ROTATION = 0.08  # radians about z and x
 TRANSLATION = np.array([2.0, -1.5, 1.0])  # mm
@@ -28,18 +29,13 @@ TRANSLATION = np.array([2.0, -1.5, 1.0])  # mm
 
 @pytest.fixture(scope="module")
 def fixed() -> Any:
-    image = empty_image((44, 48, 40), spacing=(1.1, 1.0, 1.2), angle=0.2)
-    itk.array_view_from_image(image)[:] = anatomy(points_of(image), modality="T1")
-    return image
+    return subject("T1", size=(44, 48, 40), spacing=(1.1, 1.0, 1.2), angle=0.2)
 
 
 @pytest.fixture(scope="module")
 def moving() -> Any:
     """Return the same anatomy, turned and shifted, on another grid."""
-    image = empty_image((60, 60, 60), spacing=(1.0, 1.1, 1.0), angle=-0.1)
-    in_fixed_space = (points_of(image) - TRANSLATION) @ rotation(ROTATION)
-    itk.array_view_from_image(image)[:] = anatomy(in_fixed_space, modality="T1")
-    return image
+    return moved_subject(angle=ROTATION, shift=TRANSLATION)
 
 
 def true_displacement(fixed: Any) -> NDArray[np.float64]:

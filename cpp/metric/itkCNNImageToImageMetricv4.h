@@ -56,10 +56,11 @@ public:
   using PatchMetricType = cnnmetric::PatchMetric<ImageDimension>;
   using GeneratorType = typename PatchMetricType::GeneratorType;
 
-  /** Used from the next Initialize() on. */
+  /** Loads the model, and throws ModelError at once if it cannot be used. The rest counts from the next Initialize() on. */
   void
   SetSettings(const cnnmetric::Settings & settings)
   {
+    m_PatchMetric.Configure(settings);
     m_Settings = settings;
   }
 
