@@ -254,8 +254,14 @@ def changed(index: int, value: float) -> list[NDArray[np.float64]]:
         (images((21, 16, 21)), "(21, 16, 21), but every axis must have at least 17 voxels"),
         (changed(0, np.nan), "first array has NaN or infinite values"),
         (changed(1, np.inf), "second array has NaN or infinite values"),
-        ((np.ones((21,) * 3), images((21,) * 3)[1]), "first array is constant, or nearly"),
-        ((images((21,) * 3)[0], np.ones((21,) * 3)), "second array is constant, or nearly"),
+        (
+            (np.ones((21,) * 3), images((21,) * 3)[1]),
+            "first array is constant between",
+        ),
+        (
+            (images((21,) * 3)[0], np.ones((21,) * 3)),
+            "second array is constant between",
+        ),
         ((np.full((21,) * 3, "a"), np.ones((21,) * 3)), "<U1 and shape .* must hold real numbers"),
         ((np.ones((0, 21, 21)), np.ones((0, 21, 21))), "must hold real numbers"),
     ],

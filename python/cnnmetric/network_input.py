@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 
+from cnnmetric import normalisation
 from cnnmetric.errors import DataError
 
-# 161 voxels an axis in 3D: with the paper's channels and the gradient, about 4 GB.
+# 161 voxels an axis in 3D.
 VOXELS_OF_A_BLOCK = 2**22
 
 
@@ -40,24 +41,18 @@ def normalise(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the intensities mapped to 0..1 (docs/model-format.md), and the slope of that map.
 
-    The same as `cnnmetric::IntensityNormalisation` in C++; the slope is zero where values are
-    clipped.
+    The slope is zero where values are clipped.
 
     Raises
     ------
     DataError
         If the two quantiles of the array are equal.
     """
-    lower, upper = np.quantile(array, quantiles)
-    if not upper > lower:
-        msg = (
-            f"the {name} is constant, or nearly: its {quantiles[0]:g} and {quantiles[1]:g} "
-            "quantiles are equal, so there is nothing to compare"
-        )
-        raise DataError(msg)
-    scaled = (array - lower) / (upper - lower)
-    slope = np.where((scaled > 0.0) & (scaled < 1.0), 1.0 / (upper - lower), 0.0)
-    return scaled.clip(0.0, 1.0).astype(np.float32), slope.astype(np.float32)
+    lower, upper = quantiles
+    low, high = normalisation.quantile_range(array, lower=lower, upper=upper, name=f"the {name}")
+    values = normalisation.normalise(array, low=low, high=high)
+    slope = np.where((values > 0.0) & (values < 1.0), 1.0 / (high - low), 0.0)
+    return values, slope.astype(np.float32)
 
 
 def check_normalised(array: NDArray[np.float64], *, name: str) -> None:

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
-from cnnmetric.training.normalisation import normalise
-from cnnmetric.training.normalisation import quantile_range
+from cnnmetric.normalisation import normalise
+from cnnmetric.normalisation import quantile_range
 from cnnmetric.training.settings import TrainingSettings
 
 # Voxels are taken as cubes up to this relative difference of their edges.

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cnnmetric.errors import DataError
-from cnnmetric.training.normalisation import normalise
-from cnnmetric.training.normalisation import quantile_range
+from cnnmetric.normalisation import normalise
+from cnnmetric.normalisation import quantile_range
 
 
 def test_quantiles_become_zero_and_one_and_the_rest_is_clipped() -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intensities to [0, 1] as docs/model-format.md defines it."""
+"""Intensities to [0, 1] as docs/model-format.md defines it; in C++ IntensityNormalisation."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from cnnmetric.errors import DataError
 
 
 def quantile_range(
-    intensities: NDArray[np.float32], *, lower: float, upper: float, name: str
+    intensities: NDArray[np.floating[Any]], *, lower: float, upper: float, name: str
 ) -> tuple[float, float]:
     """Return the two intensities that are mapped to 0 and 1.
 
@@ -35,13 +37,15 @@ def quantile_range(
     if low == high:
         msg = (
             f"{name} is constant between its quantiles {lower:g} and {upper:g} (both are {low:g}): "
-            "it has no contrast to learn from; leave it out, or crop its background"
+            "it has no contrast to compare; leave it out, or crop its background"
         )
         raise DataError(msg)
     return low, high
 
 
-def normalise(intensities: NDArray[np.float32], *, low: float, high: float) -> NDArray[np.float32]:
+def normalise(
+    intensities: NDArray[np.floating[Any]], *, low: float, high: float
+) -> NDArray[np.float32]:
     """Return ``clip((I - low) / (high - low), 0, 1)``; NaN, which marks no data, is kept."""
-    scaled = (intensities - np.float32(low)) * np.float32(1 / (high - low))
+    scaled = (intensities - low) * (1 / (high - low))
     return np.asarray(np.clip(scaled, 0, 1), dtype=np.float32)
