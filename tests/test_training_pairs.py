@@ -15,7 +15,7 @@ from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.pairs import PairFiles
 from cnnmetric.training.pairs import hashes
 from cnnmetric.training.pairs import load_pair
-from cnnmetric.training.pairs import read_table
+from cnnmetric.training.pairs import read_pairs
 from training_images import blobs
 from training_images import settings
 from training_images import write_image
@@ -33,7 +33,7 @@ def load(folder: Path, first: Path, second: Path, **changes: object) -> AlignedP
 def test_table_gives_files_and_skips_rows_without_a_modality(tmp_path: Path) -> None:
     table = write_pairs(tmp_path)
     table.write_text(table.read_text() + "s9,only_T1.nii.gz,\n")
-    pairs = read_table(table, BOTH)
+    pairs = read_pairs(table, BOTH)
     assert [pair.names for pair in pairs] == [
         ("0_T1.nii.gz", "0_T2.nii.gz"),
         ("1_T1.nii.gz", "1_T2.nii.gz"),
@@ -56,12 +56,12 @@ def test_unusable_tables(tmp_path: Path, content: str, message: str) -> None:
     table = tmp_path / "pairs.csv"
     table.write_text(content)
     with pytest.raises(DataError, match=message):
-        read_table(table, BOTH)
+        read_pairs(table, BOTH)
 
 
 def test_missing_table(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read the table of pairs .*absent\.csv"):
-        read_table(tmp_path / "absent.csv", BOTH)
+        read_pairs(tmp_path / "absent.csv", BOTH)
 
 
 def test_same_grid_is_normalised_and_kept(tmp_path: Path) -> None:

@@ -122,8 +122,9 @@ def random_rotations(rng: np.random.Generator, count: int, dimension: int, degre
         cross[:, i, j] = -axes[:, k]
         cross[:, j, i] = axes[:, k]
     outer = axes[:, :, None] * axes[:, None, :]
-    turned: Array = cosine[:, None, None] * np.eye(3) + sine[:, None, None] * cross
-    return turned + (1 - cosine)[:, None, None] * outer
+    cosine, sine = cosine[:, None, None], sine[:, None, None]
+    turned: Array = cosine * np.eye(3) + sine * cross + (1 - cosine) * outer
+    return turned
 
 
 def _random_directions(rng: np.random.Generator, count: int, dimension: int) -> Array:

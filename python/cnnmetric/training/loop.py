@@ -26,7 +26,7 @@ from cnnmetric.training.loss import hinge_loss
 from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.pairs import hashes
 from cnnmetric.training.pairs import load_pair
-from cnnmetric.training.pairs import read_table
+from cnnmetric.training.pairs import read_pairs
 from cnnmetric.training.record import summary
 from cnnmetric.training.record import write_record
 from cnnmetric.training.sampling import PatchSampler
@@ -87,7 +87,7 @@ def learning_rate(settings: TrainingSettings, step: int) -> float:
 def _train_on_images(
     settings: TrainingSettings, network: TwoChannelNetwork, optimizer: torch.optim.Optimizer
 ) -> Progress:
-    files = read_table(settings.pairs, settings.modality_names)
+    files = read_pairs(settings.pairs, settings.modality_names)
     digests = hashes(files)
     progress = checkpoint.load(settings, network, optimizer) if settings.resume else None
     if progress and progress.hashes != digests:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cnnmetric.csv_table import read_table
 from cnnmetric.errors import DataError
 from cnnmetric.normalisation import normalise
 from cnnmetric.normalisation import quantile_range
@@ -53,7 +53,7 @@ class AlignedPair:
     name: str
 
 
-def read_table(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
+def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
     """Read the table of training images.
 
     Rows in which one of the two modalities is empty are left out.
@@ -61,33 +61,12 @@ def read_table(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
     Raises
     ------
     DataError
-        If the table or a file does not exist, the table has a single column or lacks a
-        modality, or no row has both modalities.
+        If the table cannot be read, a file does not exist, the table lacks a modality (choose with
+        ``--modalities``), or no row has both.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            columns = list(reader.fieldnames or [])
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        msg = f"cannot read the table of pairs {table}: {error}"
-        raise DataError(msg) from error
-    if len(columns) < 2:
-        msg = (
-            f"{table} has a single column ({', '.join(columns) or 'empty'}); it needs a header row "
-            f"and one column per modality, separated by commas, with {' and '.join(modalities)}"
-        )
-        raise DataError(msg)
-    unknown = [name for name in modalities if name not in columns]
-    if unknown:
-        msg = (
-            f"{table} has no column {' and no column '.join(unknown)}; "
-            f"its columns are {', '.join(columns)}: choose two of them with --modalities"
-        )
-        raise DataError(msg)
     pairs = []
-    for row in rows:
-        names = (row[modalities[0]] or "", row[modalities[1]] or "")
+    for row in read_table(table, role="pairs", columns=modalities):
+        names = (row[modalities[0]], row[modalities[1]])
         if all(names):
             paths = (table.parent / names[0], table.parent / names[1])
             pairs.append(PairFiles(names=names, paths=paths))

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables that users write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cnnmetric.csv_table import read_table
+from cnnmetric.errors import DataError
+
+
+def test_reads_rows_by_column_as_a_spreadsheet_saves_them(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_bytes("\ufeffsubject, note\r\na , x\r\nb\r\n".encode())
+    with pytest.raises(DataError, match="no column note"):
+        read_table(file, role="things", columns=("note",))
+    file.write_bytes("\ufeffsubject,note\r\na , x\r\nb\r\n".encode())
+    assert read_table(file, role="things", columns=("note",)) == [
+        {"subject": "a", "note": "x"},
+        {"subject": "b", "note": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read the table of things"),
+        (b"", "single column .empty."),
+        (b"subject;note\na;b\n", "separated by commas"),
+        (b"subject,note\n", "has a header and no row"),
+        (b"\xff\xfe\x00,\x00", "cannot read the table of things"),
+    ],
+)
+def test_tables_that_cannot_be_used(content: bytes | None, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_table(file, role="things")
