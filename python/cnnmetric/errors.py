@@ -24,5 +24,9 @@ class SettingsError(CNNMetricError, ValueError):
     """A setting is out of range or contradicts another one."""
 
 
+class RegistrationError(CNNMetricError, RuntimeError):
+    """A registration failed, by itself or in another program; the text is the reason it gave."""
+
+
 class MetricError(CNNMetricError, RuntimeError):
     """The metric failed inside a registration; the text is the metric's own."""

@@ -8,10 +8,12 @@ floats.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,10 @@ import numpy as np
 
 from cnnmetric import parameter_files
 from cnnmetric.errors import DataError
+from cnnmetric.errors import MetricError
+from cnnmetric.errors import RegistrationError
+
+_LOG = "elastix.log"
 
 STAGES = ("similarity", "bspline")
 
@@ -134,6 +140,7 @@ def register_stage(
     parameters: Any,
     *,
     name: str,
+    further: Sequence[tuple[Any, Any]] = (),
     initial: Any = None,
     fixed_mask: Any = None,
     threads: int = 0,
@@ -149,19 +156,44 @@ def register_stage(
         ``itk.ParameterObject`` of the stage.
     name
         Of the stage that is returned.
+    further
+        Fixed and moving images of the second metric, the third and so on, where the parameters
+        name several; none if all compare the same images.
     initial
         Transform of the stage before; None for the first stage.
+
+    Raises
+    ------
+    RegistrationError
+        If elastix fails, with the reason from its log.
+    MetricError
+        If the learned metric does.
     """
-    options: dict[str, Any] = {"log_to_console": verbose, "number_of_threads": threads}
+    registration = itk.ElastixRegistrationMethod.New(fixed, moving)
+    for next_fixed, next_moving in further:
+        registration.AddFixedImage(next_fixed)
+        registration.AddMovingImage(next_moving)
+    registration.SetParameterObject(parameters)
+    registration.SetLogToConsole(verbose)
+    registration.SetNumberOfThreads(threads)
     if fixed_mask is not None:
-        options["fixed_mask"] = fixed_mask
+        registration.SetFixedMask(fixed_mask)
     if initial is not None:
-        options["initial_transform_parameter_object"] = initial
-    started = time.perf_counter()
-    _, transform = itk.elastix_registration_method(
-        fixed, moving, parameter_object=parameters, **options
-    )
-    return Stage(name, transform, time.perf_counter() - started)
+        registration.SetInitialTransformParameterObject(initial)
+    with tempfile.TemporaryDirectory() as folder:
+        registration.SetOutputDirectory(folder)
+        registration.SetLogToFile(True)
+        registration.SetLogFileName(_LOG)
+        started = time.perf_counter()
+        try:
+            registration.UpdateLargestPossibleRegion()
+        except MetricError:
+            raise
+        except RuntimeError as error:
+            msg = f"elastix, stage {name}: {_reason(Path(folder) / _LOG)}"
+            raise RegistrationError(msg) from error
+        seconds = time.perf_counter() - started
+    return Stage(name, registration.GetTransformParameterObject(), seconds)
 
 
 def foreground_mask(image: Any, *, threshold: float = 0.01) -> Any:
@@ -219,6 +251,12 @@ def folded_share(moving: Any, transform: Any) -> float:
         transformix.Update()
         determinant = itk.array_from_image(itk.imread(str(Path(folder) / "spatialJacobian.nii")))
     return float((determinant <= 0).mean())
+
+
+def _reason(log: Path) -> str:
+    """Return what elastix's log says of the exception that it ended with."""
+    found = re.findall(r"^Description: (?:ITK ERROR: \S+: )?(.*)", log.read_text(), re.MULTILINE)
+    return found[-1] if found else "it failed without a reason in its log"
 
 
 def _read(file: Path, pixel_type: Any) -> Any:
