@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cnnmetric
 from cnnmetric import _core
+from cnnmetric.evaluation.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +28,12 @@ def test_tests_that_show_a_feature_exist() -> None:
 def test_every_parameter_is_documented() -> None:
     page = (ROOT / "docs" / "parameters.md").read_text()
     missing = [name for name in _core.parameter_names() if f"| `{name}` |" not in page]
+    assert not missing
+
+
+def test_every_method_of_the_evaluation_is_documented() -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    missing = [name for name in METHODS if f"`{name}`" not in page]
     assert not missing
 
 

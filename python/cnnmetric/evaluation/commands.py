@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``python -m cnnmetric.evaluate`` does: run, show, draw."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cnnmetric.errors import DataError
+from cnnmetric.evaluation import methods
+from cnnmetric.evaluation import runner
+from cnnmetric.evaluation.job import Job
+from cnnmetric.evaluation.results import Results
+from cnnmetric.evaluation.settings import FigureSettings
+from cnnmetric.evaluation.settings import RunSettings
+from cnnmetric.evaluation.settings import SummarySettings
+from cnnmetric.evaluation.settings import parse_labels
+from cnnmetric.evaluation.summary import Summary
+from cnnmetric.evaluation.tables import read_registrations
+
+
+def run(settings: RunSettings) -> None:
+    """Do the registrations that are not done yet, then show the table."""
+    registrations = read_registrations(settings.subjects, settings.registrations)
+    names = _installed(settings)
+    results = Results(settings.out)
+    results.check_settings(_shared(settings))
+    if settings.retry_failed:
+        results.drop_failures()
+    jobs = [
+        Job(
+            registration=registration,
+            method=name,
+            own=settings.own,
+            preset=settings.preset,
+            model=settings.model,
+            labels=parse_labels(settings.labels),
+            threads=settings.threads,
+            seed=settings.seed,
+        )
+        for registration in registrations
+        for name in names
+    ]
+    to_do = [job for job in jobs if job.key not in results.keys]
+    if to_do:
+        workers = settings.workers or runner.default_workers(settings.threads)
+        records = runner.run_all(to_do, workers=workers, scheduler=settings.scheduler)
+        for record in tqdm(
+            records, total=len(jobs), initial=len(jobs) - len(to_do), unit="registration"
+        ):
+            results.append(record)
+            if record["failure"]:
+                tqdm.write(
+                    f"{record['registration']} {record['method']} failed: {record['failure']}",
+                    file=sys.stderr,
+                )
+    _show(results, settings.out, settings.baseline)
+
+
+def summary(settings: SummarySettings) -> None:
+    """Print and save the table of what is there."""
+    _show(_existing(settings.out), settings.out, settings.baseline)
+
+
+def figures(settings: FigureSettings) -> None:
+    """Draw what is there."""
+    from cnnmetric.evaluation.figures import draw_all
+
+    for picture in draw_all(
+        _existing(settings.out).records,
+        settings.out / "figures",
+        baseline=settings.baseline,
+        label_names=settings.label_names,
+    ):
+        print(picture)
+
+
+def _shared(settings: RunSettings) -> dict[str, str]:
+    """Return what must not change between runs, the content of parameter files included."""
+    content = {
+        f"content of the parameter files of {name} (SHA-256)": hashlib.sha256(
+            b"".join(file.read_bytes() for file in files)
+        ).hexdigest()
+        for name, files in methods.split_own(settings.own).items()
+    }
+    return {
+        "--subjects": str(settings.subjects.resolve()),
+        "--labels": settings.labels,
+        "--model": settings.model,
+        "--seed": str(settings.seed),
+        **content,
+    }
+
+
+def _installed(settings: RunSettings) -> list[str]:
+    """Return the methods that can run here, and say why the others cannot."""
+    found = []
+    for name in settings.method_names:
+        missing = methods.find(name, settings.own).missing()
+        if missing:
+            print(f"skipped: {missing}", file=sys.stderr)
+        else:
+            found.append(name)
+    if not found:
+        msg = "none of the methods asked for can be used here; see the messages above"
+        raise DataError(msg)
+    return found
+
+
+def _existing(folder: Path) -> Results:
+    results = Results(folder)
+    if not results.records:
+        msg = f"{folder} has no results; run the evaluation with --out {folder} first"
+        raise DataError(msg)
+    return results
+
+
+def _show(results: Results, folder: Path, baseline: str) -> None:
+    found = Summary(results.records, baseline=baseline)
+    found.save(folder)
+    print(found.markdown())

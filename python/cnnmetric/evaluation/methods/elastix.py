@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Methods that share elastix's pipeline of similarity transform and B-spline: only metrics differ.
+
+The paper's comparison (Section 3.1) is between `CNN`, `MI` and `MIMask`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import itk
+
+import cnnmetric  # noqa: F401 (puts the metric into elastix)
+from cnnmetric import pipeline
+from cnnmetric.evaluation import presets
+from cnnmetric.evaluation.alignment import Alignment
+from cnnmetric.evaluation.methods.base import Method
+from cnnmetric.evaluation.methods.base import Task
+
+
+class ElastixMethod(Method):
+    """Base of the methods below; a subclass chooses parameters, images and masks."""
+
+    def stages(self, task: Task) -> list[tuple[str, Any]]:
+        """Return name and parameters (``itk.ParameterObject``) of every stage."""
+        return [(stage, self.parameters(task, stage)) for stage in pipeline.STAGES]
+
+    def parameters(self, task: Task, stage: str) -> Any:
+        """Return the parameters of one stage; by default those of mutual information."""
+        return presets.parameters(task.preset, "mi", stage, task.fixed)
+
+    def fixed_mask(self, task: Task) -> Any:
+        """Return the voxels of the fixed image to compare, None for all."""
+        return None
+
+    def images(self, task: Task) -> list[tuple[Any, Any]]:
+        """Return a fixed and a moving image for every metric."""
+        return [(task.fixed, task.moving)]
+
+    def register(self, task: Task) -> Iterator[Alignment]:
+        """Run the stages one after the other."""
+        (fixed, moving), *further = self.images(task)
+        transform = None
+        for name, parameters in self.stages(task):
+            parameters.SetParameter("RandomSeed", str(task.seed))
+            stage = pipeline.register_stage(
+                fixed,
+                moving,
+                parameters,
+                name=name,
+                further=further,
+                initial=transform,
+                fixed_mask=self.fixed_mask(task),
+                threads=task.threads,
+            )
+            transform = stage.transform
+            yield Alignment(
+                step="linear" if is_linear(parameters) else "deformable",
+                displacement=pipeline.displacement_field(task.moving, transform),
+                seconds=stage.seconds,
+            )
+
+
+class MI(ElastixMethod):
+    """Mutual information (Mattes)."""
+
+    name = "mi"
+
+
+class MIMask(MI):
+    """Mutual information where the fixed image is above 0.01 of its maximum."""
+
+    name = "mi+mask"
+
+    def fixed_mask(self, task: Task) -> Any:
+        """Return the paper's mask."""
+        return pipeline.foreground_mask(task.fixed)
+
+
+class NMI(MI):
+    """Normalised mutual information."""
+
+    name = "nmi"
+
+    def parameters(self, task: Task, stage: str) -> Any:
+        """Exchange the metric."""
+        found = super().parameters(task, stage)
+        found.SetParameter("Metric", "NormalizedMutualInformation")
+        return found
+
+
+class CNN(ElastixMethod):
+    """The learned metric."""
+
+    name = "cnn"
+
+    def parameters(self, task: Task, stage: str) -> Any:
+        """Name the model and say which image is which."""
+        found = presets.parameters(task.preset, "cnn", stage, task.fixed)
+        name_model(found, task)
+        return found
+
+
+class CNNMask(CNN):
+    """The learned metric, with the mask of `MIMask`."""
+
+    name = "cnn+mask"
+
+    def fixed_mask(self, task: Task) -> Any:
+        """Return the paper's mask."""
+        return pipeline.foreground_mask(task.fixed)
+
+
+class ParameterFiles(ElastixMethod):
+    """Parameter files of the user's own, run one after the other."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._files = files
+
+    def stages(self, task: Task) -> list[tuple[str, Any]]:
+        """Read the files; where one has the learned metric, say which image is which."""
+        found = []
+        for file in self._files:
+            parameters = itk.ParameterObject.New()
+            parameters.AddParameterFile(str(file))
+            if "CNNMetric" in parameters.GetParameter(0, "Metric"):
+                name_model(parameters, task)
+            found.append((file.stem, parameters))
+        return found
+
+
+def is_linear(parameters: Any) -> bool:
+    """Whether the transform of a stage is global: no B-spline or other local deformation."""
+    (transform,) = parameters.GetParameter(0, "Transform")
+    linear = ("Translation", "Euler", "Similarity", "Affine")
+    return str(transform).startswith(linear)
+
+
+def name_model(parameters: Any, task: Task) -> None:
+    """Set the model, if one was asked for, and what the fixed image shows."""
+    if task.model:
+        parameters.SetParameter("CNNMetricModel", task.model)
+    parameters.SetParameter("CNNMetricFixedModality", task.fixed_modality)

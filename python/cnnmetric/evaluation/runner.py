@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many registrations at once: on this machine, or on a Dask cluster.
+
+Each registration is a process of its own (`job`), so that one that crashes takes nothing with it,
+and so that a Dask worker can answer its scheduler meanwhile, whatever holds Python's lock.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import as_completed
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from cnnmetric.errors import CompatibilityError
+from cnnmetric.evaluation import job as job_module
+from cnnmetric.evaluation.job import Job
+
+CONNECT_SECONDS = 20
+_THREADS = (
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
+_LINES_SHOWN = 3
+
+
+def run_all(jobs: Sequence[Job], *, workers: int, scheduler: str) -> Iterator[dict[str, Any]]:
+    """Run jobs and yield the record of each when it is done, in no particular order.
+
+    Parameters
+    ----------
+    jobs
+        What to do.
+    workers
+        Number of processes at a time on this machine.
+    scheduler
+        Address of a Dask scheduler whose workers are to be used instead, for example
+        ``tcp://node:8786``; empty for none.
+
+    Raises
+    ------
+    CompatibilityError
+        If the scheduler does not answer.
+    """
+    with ExitStack() as stack:
+        executor = _cluster(scheduler, stack) if scheduler else _this_machine(workers, stack)
+        futures = {executor.submit(run_in_process, job): job for job in jobs}
+        for future in as_completed(futures):
+            try:
+                record = future.result()
+            except Exception as error:  # of Dask, for example a worker without cnnmetric
+                record = job_module.empty_record(futures[future])
+                record["failure"] = f"the registration could not be started: {error}"
+            yield record
+
+
+def run_in_process(job: Job) -> dict[str, Any]:
+    """Run a job in a new process and return its record, which says so if the process died."""
+    environment = {**os.environ, **dict.fromkeys(_THREADS, str(job.threads))}
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "output.txt").open("w+") as out:
+        (Path(folder) / job_module.JOB_FILE).write_bytes(pickle.dumps(job))
+        command = [sys.executable, "-m", job_module.__name__, folder]
+        status = subprocess.run(
+            command, env=environment, stdout=out, stderr=subprocess.STDOUT, check=False
+        ).returncode
+        file = Path(folder) / job_module.RECORD_FILE
+        if status == 0:
+            record: dict[str, Any] = pickle.loads(file.read_bytes())
+            return record
+        out.seek(0)
+        last = " / ".join(out.read().strip().splitlines()[-_LINES_SHOWN:])
+    record = job_module.empty_record(job)
+    cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+    record["failure"] = f"the process of the registration died ({cause}): {last or 'no message'}"
+    return record
+
+
+def default_workers(threads: int) -> int:
+    """Return how many processes of so many threads the machine has cores for."""
+    return max(1, len(os.sched_getaffinity(0)) // threads)
+
+
+def _this_machine(workers: int, stack: ExitStack) -> Executor:
+    executor = ThreadPoolExecutor(workers)
+    # Processes that run are waited for; after Ctrl-C, which they get as well, not for long.
+    stack.callback(executor.shutdown, cancel_futures=True)
+    return executor
+
+
+def _cluster(scheduler: str, stack: ExitStack) -> Executor:
+    from distributed import Client
+
+    try:
+        client = stack.enter_context(Client(scheduler, timeout=CONNECT_SECONDS))
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        msg = (
+            f"no Dask scheduler with workers answers at {scheduler} ({error}); start one with "
+            "`dask scheduler` and workers with `dask worker`, or leave --scheduler out"
+        )
+        raise CompatibilityError(msg) from error
+    executor: Executor = client.get_executor(pure=False)
+    return executor

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures of one alignment: overlap of the labels, and folding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import itk
+import numpy as np
+
+from cnnmetric.evaluation.alignment import Alignment
+from cnnmetric.evaluation.alignment import folded_share
+from cnnmetric.evaluation.alignment import warp_labels
+from cnnmetric.overlap import overlap
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPair:
+    """Two images with a label map of each; ITK images, 3D, of floats and of shorts."""
+
+    fixed: Any
+    moving: Any
+    fixed_labels: Any
+    moving_labels: Any
+
+
+def score_before(pair: LabelledPair, labels: Iterable[int] | None) -> dict[str, Any]:
+    """Return overlap as the headers place the images."""
+    shape = (*itk.array_view_from_image(pair.fixed).shape, 3)
+    return _overlap(pair, np.zeros(shape), labels)
+
+
+def score(pair: LabelledPair, alignment: Alignment, labels: Iterable[int] | None) -> dict[str, Any]:
+    """Return overlap, folding and time of an alignment, ready to be written as JSON.
+
+    Parameters
+    ----------
+    pair
+        What was registered.
+    alignment
+        The result.
+    labels
+        Labels to compare; None for all that occur, except 0.
+
+    Raises
+    ------
+    DataError
+        If the displacement or the label maps cannot be used.
+    """
+    return {
+        **_overlap(pair, alignment.displacement, labels),
+        "folded": folded_share(alignment.displacement, pair.fixed),
+        "seconds": round(alignment.seconds, 2),
+    }
+
+
+def _overlap(pair: LabelledPair, displacement: Any, labels: Iterable[int] | None) -> dict[str, Any]:
+    warped = warp_labels(pair.moving_labels, displacement, pair.fixed, pair.fixed_labels)
+    found = overlap(pair.fixed_labels, warped, labels=labels)
+    return {
+        "dice": found.mean_dice,
+        "jaccard": found.mean_jaccard,
+        "dice_of_label": _plain(found.dice),
+        "jaccard_of_label": _plain(found.jaccard),
+    }
+
+
+def _plain(values: dict[int, float]) -> dict[str, float | None]:
+    # JSON has no NaN, which marks labels that are in neither map.
+    return {str(label): None if math.isnan(value) else value for label, value in values.items()}

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of ``python -m cnnmetric.evaluate``; its command lines follow from them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnmetric.command_line import setting
+from cnnmetric.errors import SettingsError
+from cnnmetric.evaluation import methods
+from cnnmetric.evaluation.presets import PRESETS
+
+OUT_HELP = "folder of the results, which a further run continues"
+PRESET_HELP = (
+    "settings of the elastix methods: practical (the shipped parameter files) or simonovsky2016 "
+    "(the paper's protocol, hours per registration without a GPU)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What to register with what, and where."""
+
+    subjects: Path = setting(help_text="CSV with subject, one column per modality, and labels")
+    registrations: Path = setting(
+        help_text="CSV with fixed_subject, fixed_modality, moving_subject, moving_modality"
+    )
+    methods: str = setting(
+        "cnn,mi,mi+mask", help_text=f"of {', '.join(methods.METHODS)}, separated by commas"
+    )
+    out: Path = setting(help_text=OUT_HELP)
+    preset: str = setting("practical", help_text=PRESET_HELP, choices=PRESETS)
+    own: tuple[str, ...] = setting(
+        (), help_text="a method of your own parameter files, as name=first.txt,second.txt"
+    )
+    model: str = setting("t1t2", help_text="model of the learned metric, a name or an .onnx file")
+    labels: str = setting("all", help_text="labels to compare, for example 1-50,85; all but 0: all")
+    baseline: str = setting("mi+mask", help_text="method that the others are tested against")
+    threads: int = setting(1, help_text="of each registration", unit="threads")
+    workers: int = setting(
+        0, help_text="registrations at a time on this machine, 0 = as many as cores allow"
+    )
+    scheduler: str = setting(
+        "", help_text="address of a Dask scheduler whose workers do the registrations"
+    )
+    seed: int = setting(1, help_text="of whatever is random in a registration")
+    retry_failed: bool = setting(False, help_text="run registrations that failed before again")
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the files."""
+        for name in self.method_names:
+            methods.find(name, self.own)
+        if len(set(self.method_names)) < len(self.method_names):
+            msg = f"--methods {self.methods} names a method twice"
+            raise SettingsError(msg)
+        parse_labels(self.labels)
+        if self.threads < 1:
+            msg = f"--threads is {self.threads}; give 1 or more"
+            raise SettingsError(msg)
+        if self.workers < 0:
+            msg = f"--workers is {self.workers}; give 0 (as many as cores allow) or more"
+            raise SettingsError(msg)
+
+    @property
+    def method_names(self) -> list[str]:
+        """The methods, one by one."""
+        return [name.strip() for name in self.methods.split(",") if name.strip()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummarySettings:
+    """Which results to show as tables."""
+
+    out: Path = setting(help_text="folder of the results")
+    baseline: str = setting("mi+mask", help_text="method that the others are tested against")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureSettings:
+    """Which results to draw."""
+
+    out: Path = setting(help_text="folder of the results; pictures go to its folder figures")
+    baseline: str = setting("mi+mask", help_text="method that the others are tested against")
+    label_names: Path | None = setting(
+        None, help_text="text file with a label and its name per line, separated by a tab"
+    )
+
+
+def parse_labels(text: str) -> tuple[int, ...] | None:
+    """Return the labels that ``1-50,85`` stands for, or None for ``all``.
+
+    Raises
+    ------
+    SettingsError
+        If the text has another form.
+    """
+    if text == "all":
+        return None
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            msg = f"--labels {text} is neither 'all' nor labels and ranges such as 1-50,85"
+            raise SettingsError(msg)
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file of records that runs continue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.evaluation.results import Results
+
+
+def record(number: int, failure: str | None = None) -> dict[str, Any]:
+    return {
+        "preset": "practical",
+        "method": "mi",
+        "registration": f"r{number}",
+        "failure": failure,
+    }
+
+
+def test_records_are_there_for_the_next_run(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    Results(folder).append(record(1))
+    Results(folder).append(record(2))
+    assert Results(folder).keys == {("practical", "mi", "r1"), ("practical", "mi", "r2")}
+
+
+def test_a_line_that_a_killed_run_left_incomplete_is_dropped(tmp_path: Path) -> None:
+    Results(tmp_path).append(record(1))
+    file = tmp_path / "results.jsonl"
+    whole = file.read_text()
+    file.write_text(whole + whole[:20])
+    results = Results(tmp_path)
+    assert results.records == [record(1)]
+    results.append(record(2))
+    assert Results(tmp_path).records == [record(1), record(2)]
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    Results(tmp_path).append(record(1))
+    file = tmp_path / "results.jsonl"
+    file.write_text(file.read_text() + "rubbish\n")
+    with pytest.raises(DataError, match=r"line 2, is no record .* remove the line"):
+        Results(tmp_path)
+
+
+def test_failures_can_be_taken_out_to_be_tried_again(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    results.append(record(1, failure="crash"))
+    results.append(record(2))
+    assert results.drop_failures() == 1
+    assert results.records == Results(tmp_path).records == [record(2)]
+    assert results.drop_failures() == 0
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    settings = {"--labels": "1-50", "--model": "t1t2"}
+    Results(tmp_path).check_settings(settings)
+    Results(tmp_path).check_settings({**settings, "files of mine": "a"})
+    with pytest.raises(SettingsError, match="begun with another files of mine, a, and"):
+        Results(tmp_path).check_settings({"files of mine": "b"})
+    with pytest.raises(
+        SettingsError, match="begun with another --labels, 1-50, and cannot go on with all"
+    ):
+        Results(tmp_path).check_settings({**settings, "--labels": "all"})

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of results, its tests of significance, and the pictures."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.evaluation import figures
+from cnnmetric.evaluation.summary import Summary
+from cnnmetric.evaluation.summary import better_than
+
+BEFORE = np.array([0.50, 0.55, 0.60, 0.45, 0.52])
+DICE = {
+    "mi": np.array([0.60, 0.62, 0.58, 0.61, 0.63]),
+    "cnn": np.array([0.66, 0.65, 0.61, 0.60, 0.70]),
+}
+
+
+def overlaps(dice: float, **more: Any) -> dict[str, Any]:
+    values = {"1": dice - 0.1, "2": dice + 0.1, "3": None}
+    return {
+        "dice": dice,
+        "jaccard": dice / (2 - dice),
+        "dice_of_label": values,
+        "jaccard_of_label": values,
+        **more,
+    }
+
+
+def record(method: str, number: int, *, failure: str | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "preset": "practical",
+        "method": method,
+        "registration": f"r{number}",
+        "failure": failure,
+        "before": overlaps(BEFORE[number]),
+        "linear": overlaps(BEFORE[number] + 0.02, folded=0.0, seconds=2.0),
+    }
+    if failure is None:
+        found["deformable"] = overlaps(DICE[method][number], folded=0.001, seconds=3.0)
+    return found
+
+
+@pytest.fixture
+def records() -> list[dict[str, Any]]:
+    found = [record(method, number) for method in DICE for number in range(5)]
+    random.Random(3).shuffle(found)  # as processes finish
+    return found
+
+
+def row(summary: Summary, method: str) -> pd.Series[Any]:
+    found = summary.table[summary.table["method"] == method].iloc[0]
+    assert isinstance(found, pd.Series)
+    return found
+
+
+def test_mean_sd_median_wins_and_tests(records: list[dict[str, Any]]) -> None:
+    summary = Summary(records, baseline="mi")
+    cnn = row(summary, "cnn")
+    assert cnn["dice_mean"] == pytest.approx(DICE["cnn"].mean())
+    assert cnn["dice_sd"] == pytest.approx(DICE["cnn"].std(ddof=1))
+    assert cnn["dice_median"] == pytest.approx(0.65)
+    assert cnn["dice_linear_mean"] == pytest.approx(BEFORE.mean() + 0.02)
+    assert cnn["jaccard_mean"] == pytest.approx((DICE["cnn"] / (2 - DICE["cnn"])).mean())
+    assert cnn["wins"] == 4
+    assert cnn["improved"] == 5
+    assert row(summary, "mi")["improved"] == 4
+    assert cnn["seconds"] == 5.0
+    # Student's formula, and SciPy's other ways to the same numbers.
+    difference = DICE["cnn"] - DICE["mi"]
+    t = difference.mean() / (difference.std(ddof=1) / np.sqrt(5))
+    assert cnn["p_t"] == pytest.approx(stats.t.sf(t, df=4))
+    expected = stats.wilcoxon(difference, alternative="greater").pvalue
+    assert cnn["p_wilcoxon"] == pytest.approx(expected)
+    assert np.isnan(row(summary, "mi")["p_t"])
+
+
+def test_a_test_says_nothing_without_differences_or_pairs() -> None:
+    assert np.isnan(better_than(DICE["mi"], DICE["mi"])).all()
+    assert np.isnan(better_than(DICE["cnn"][:1], DICE["mi"][:1])).all()
+
+
+def test_a_failed_registration_counts_as_not_registered(records: list[dict[str, Any]]) -> None:
+    kept = [r for r in records if (r["method"], r["registration"]) != ("cnn", "r0")]
+    summary = Summary([*kept, record("cnn", 0, failure="crash")], baseline="mi")
+    cnn = row(summary, "cnn")
+    assert cnn["failed"] == 1
+    assert cnn["dice_mean"] == pytest.approx((DICE["cnn"][1:].sum() + BEFORE[0]) / 5)
+    assert "5 (1)" in summary.markdown()
+
+
+def test_only_registrations_of_all_methods_are_compared(records: list[dict[str, Any]]) -> None:
+    kept = [r for r in records if (r["method"], r["registration"]) != ("cnn", "r0")]
+    summary = Summary(kept, baseline="mi")
+    assert row(summary, "mi")["n"] == 4
+    assert row(summary, "mi")["dice_mean"] == pytest.approx(DICE["mi"][1:].mean())
+
+
+def test_is_saved_as_markdown_and_csv(records: list[dict[str, Any]], tmp_path: Path) -> None:
+    Summary(records, baseline="mi").save(tmp_path)
+    assert "| practical | cnn | 5 (0) |" in (tmp_path / "summary.md").read_text()
+    table = pd.read_csv(tmp_path / "summary.csv").set_index("method")
+    assert table.loc["cnn", "dice_mean"] == pytest.approx(DICE["cnn"].mean())
+
+
+def test_what_cannot_be_summarised(records: list[dict[str, Any]]) -> None:
+    with pytest.raises(SettingsError, match="baseline nmi has no results; there are"):
+        Summary(records, baseline="nmi")
+    unread = {**record("cnn", 0, failure="no image file"), "before": None}
+    del unread["before"]
+    with pytest.raises(DataError, match=r"no registration has a result; 1 failed.*no image file"):
+        Summary([unread], baseline="cnn")
+    one_each = [record("cnn", 0), record("mi", 1)]
+    with pytest.raises(DataError, match="no registration has been done by all methods"):
+        Summary(one_each, baseline="mi")
+
+
+def test_pictures_show_the_results(records: list[dict[str, Any]], tmp_path: Path) -> None:
+    names = tmp_path / "names.tsv"
+    names.write_text("1\tHippocampus left\n2\tHippocampus right\n")
+    found = list(figures.draw_all(records, tmp_path / "figures", baseline="mi", label_names=names))
+    assert [file.name for file in found] == [
+        "practical-before-after.png",
+        "practical-table.png",
+        "practical-labels.png",
+    ]
+    for file in found:
+        picture = itk.array_from_image(itk.imread(str(file)))
+        assert picture.std() > 10  # drawn on
+        assert min(picture.shape[:2]) > 200
+
+
+def test_before_and_after_has_a_panel_for_each_method(records: list[dict[str, Any]]) -> None:
+    from cnnmetric.evaluation.summary import frame
+
+    figure = figures.before_and_after(frame(records))
+    titles = [axes.get_title() for axes in figure.axes]
+    assert sorted(titles) == ["cnn: 5 of 5 better", "mi: 4 of 5 better"]
+    points = {axes.get_title().split(":")[0]: axes.lines[1].get_xydata() for axes in figure.axes}
+    found = sorted(np.asarray(points["cnn"]).tolist())
+    assert found == sorted(np.stack([BEFORE, DICE["cnn"]], axis=1).tolist())
+
+
+@pytest.mark.parametrize("content", ["1 no tab\n", "x\tname\n"])
+def test_label_names_of_another_form(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "names.tsv"
+    file.write_text(content)
+    with pytest.raises(DataError, match=r"line 1: .* is not a label, a tab and a name"):
+        figures.read_label_names(file)
+    with pytest.raises(DataError, match="cannot read the names"):
+        figures.read_label_names(tmp_path / "none.tsv")
