@@ -106,6 +106,16 @@ def test_only_registrations_of_all_methods_are_compared(records: list[dict[str, 
     assert row(summary, "mi")["dice_mean"] == pytest.approx(DICE["mi"][1:].mean())
 
 
+def test_without_the_papers_baseline_there_are_no_tests(records: list[dict[str, Any]]) -> None:
+    summary = Summary(records, baseline="")
+    assert summary.table["p_t"].isna().all()
+    assert "one-sided" not in summary.markdown()
+    masked = [{**r, "method": "mi+mask"} if r["method"] == "mi" else r for r in records]
+    summary = Summary(masked, baseline="")
+    assert row(summary, "cnn")["wins"] == 4
+    assert "higher Dice than with mi+mask" in summary.markdown()
+
+
 def test_is_saved_as_markdown_and_csv(records: list[dict[str, Any]], tmp_path: Path) -> None:
     Summary(records, baseline="mi").save(tmp_path)
     assert "| practical | cnn | 5 (0) |" in (tmp_path / "summary.md").read_text()
@@ -120,8 +130,10 @@ def test_what_cannot_be_summarised(records: list[dict[str, Any]]) -> None:
     del unread["before"]
     with pytest.raises(DataError, match=r"no registration has a result; 1 failed.*no image file"):
         Summary([unread], baseline="cnn")
+    with pytest.raises(DataError, match=r"no registration has a result$"):
+        Summary([], baseline="mi")
     one_each = [record("cnn", 0), record("mi", 1)]
-    with pytest.raises(DataError, match="no registration has been done by all methods"):
+    with pytest.raises(DataError, match="no registration has been run by all methods"):
         Summary(one_each, baseline="mi")
 
 

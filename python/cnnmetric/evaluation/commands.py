@@ -44,7 +44,8 @@ def run(settings: RunSettings) -> None:
         for registration in registrations
         for name in names
     ]
-    to_do = [job for job in jobs if job.key not in results.keys]
+    done = results.keys
+    to_do = [job for job in jobs if job.key not in done]
     if to_do:
         workers = settings.workers or runner.default_workers(settings.threads)
         records = runner.run_all(to_do, workers=workers, scheduler=settings.scheduler)

@@ -57,13 +57,16 @@ def draw_all(
     folder.mkdir(parents=True, exist_ok=True)
     names = read_label_names(label_names) if label_names else {}
     runs = frame(records)
-    table = Summary(records, baseline=baseline).table
+    found = Summary(records, baseline=baseline)
+    table = found.table
     for preset, of_preset in runs.groupby("preset", sort=False):
         common = in_common(of_preset)
+        if common.empty:
+            continue
         rows = table[table["preset"] == preset]
         for name, figure in (
             ("before-after", before_and_after(common)),
-            ("table", table_picture(rows, baseline=baseline)),
+            ("table", table_picture(rows, baseline=found.baseline)),
             ("labels", per_label(dice_per_label(records, common), names)),
         ):
             file = folder / f"{preset}-{name}.png"
@@ -166,9 +169,8 @@ def table_picture(rows: pd.DataFrame, *, baseline: str) -> Figure:
         if row == best + 1:
             cell.set_text_props(weight="bold")
     number, preset = rows["n"].iloc[0], rows["preset"].iloc[0]
-    axes.set_title(
-        f"{number} registrations, preset {preset}: mean (SD); p against {baseline}", fontsize=10
-    )
+    title = f"{number} registrations, preset {preset}: mean (SD)"
+    axes.set_title(f"{title}; p against {baseline}" if baseline else title, fontsize=10)
     return figure
 
 

@@ -12,6 +12,7 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import methods
 from cnnmetric.evaluation.presets import PRESETS
 
+BASELINE_HELP = "method that the others are tested against; by default mi+mask, where it was run"
 OUT_HELP = "folder of the results, which a further run continues"
 PRESET_HELP = (
     "settings of the elastix methods: practical (the shipped parameter files) or simonovsky2016 "
@@ -37,7 +38,7 @@ class RunSettings:
     )
     model: str = setting("t1t2", help_text="model of the learned metric, a name or an .onnx file")
     labels: str = setting("all", help_text="labels to compare, for example 1-50,85; all but 0: all")
-    baseline: str = setting("mi+mask", help_text="method that the others are tested against")
+    baseline: str = setting("", help_text=BASELINE_HELP)
     threads: int = setting(1, help_text="of each registration", unit="threads")
     workers: int = setting(
         0, help_text="registrations at a time on this machine, 0 = as many as cores allow"
@@ -74,7 +75,7 @@ class SummarySettings:
     """Which results to show as tables."""
 
     out: Path = setting(help_text="folder of the results")
-    baseline: str = setting("mi+mask", help_text="method that the others are tested against")
+    baseline: str = setting("", help_text=BASELINE_HELP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,7 @@ class FigureSettings:
     """Which results to draw."""
 
     out: Path = setting(help_text="folder of the results; pictures go to its folder figures")
-    baseline: str = setting("mi+mask", help_text="method that the others are tested against")
+    baseline: str = setting("", help_text=BASELINE_HELP)
     label_names: Path | None = setting(
         None, help_text="text file with a label and its name per line, separated by a tab"
     )

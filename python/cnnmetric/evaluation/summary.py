@@ -17,11 +17,13 @@ from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.alignment import STEPS
 
+DEFAULT_BASELINE = "mi+mask"
 NOTE = """Mean (SD) over registrations of the mean over labels. A method that failed leaves images
 as they were: it counts with its overlap before registration. improved: registrations with higher
-Dice than before. wins: with a higher Dice than {baseline}. p: one-sided paired tests that Dice is
-higher than with {baseline}. folded: share of voxels with det J <= 0. s: seconds of registration.
-Counted are registrations that every method of the preset has been run on."""
+Dice than before. folded: share of voxels with det J <= 0. s: seconds of registration. Counted are
+registrations that every method of the preset has been run on."""
+NOTE_ON_TESTS = """wins: registrations with higher Dice than with {baseline}. p: one-sided, paired
+tests that Dice is higher than with {baseline}."""
 
 
 class Summary:
@@ -32,7 +34,8 @@ class Summary:
     records
         Of `cnnmetric.evaluation.job.run`.
     baseline
-        Name of the method that the others are compared with.
+        Name of the method that the others are tested against; empty for :data:`DEFAULT_BASELINE`
+        where it has results, and no tests where it has not.
 
     Raises
     ------
@@ -43,27 +46,31 @@ class Summary:
 
     Attributes
     ----------
+    baseline
+        The method that the others are tested against, empty for none.
     table
         One row for each preset and method, in the order in which they were first run.
     """
 
     def __init__(self, records: Sequence[dict[str, Any]], *, baseline: str) -> None:
-        self._baseline = baseline
         runs = frame(records)
-        if baseline not in set(runs["method"]):
+        if not baseline and DEFAULT_BASELINE in set(runs["method"]):
+            baseline = DEFAULT_BASELINE
+        self.baseline = baseline
+        if baseline and baseline not in set(runs["method"]):
             found = ", ".join(runs["method"].unique())
             msg = f"the baseline {baseline} has no results; there are {found}: give --baseline"
             raise SettingsError(msg)
         rows = []
         for preset, of_preset in runs.groupby("preset", sort=False):
             common = in_common(of_preset)
-            if common.empty:
-                msg = f"no registration has been done by all methods of preset {preset} yet"
-                raise DataError(msg)
             against = common[common["method"] == baseline].set_index("registration")
             for method, runs_of_method in common.groupby("method", sort=False):
                 compared = None if method == baseline or against.empty else against
                 rows.append({"preset": preset, "method": method, **_row(runs_of_method, compared)})
+        if not rows:
+            msg = "no registration has been run by all methods of a preset yet"
+            raise DataError(msg)
         self.table = pd.DataFrame(rows)
 
     def markdown(self) -> str:
@@ -87,7 +94,8 @@ class Summary:
         cells = [list(columns), ["---"] * 2 + ["---:"] * (len(columns) - 2)]
         cells += [[str(value) for value in row] for row in zip(*columns.values(), strict=True)]
         lines = [f"| {' | '.join(row)} |" for row in cells]
-        return "\n".join([*lines, "", NOTE.format(baseline=self._baseline)])
+        tests = NOTE_ON_TESTS.format(baseline=self.baseline) if self.baseline else ""
+        return "\n".join([*lines, "", NOTE, tests]).rstrip()
 
     def save(self, folder: Path) -> None:
         """Write ``summary.md`` and ``summary.csv``."""
