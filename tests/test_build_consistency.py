@@ -71,6 +71,15 @@ def test_a_set_up_without_extras_has_no_torch() -> None:
     assert not [requirement for requirement in listed if requirement.startswith("torch")]
 
 
+EXTRA_OF_PART = {
+    "training": ["train"],
+    "train": ["train"],
+    "demo": ["demo"],
+    "evaluation": ["evaluate"],
+    "plausibility": ["evaluate"],
+}
+
+
 def imported_packages(file: Path) -> Iterator[str]:
     """Yield the top-level packages that a module imports, anywhere in it."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -86,12 +95,12 @@ def imported_packages(file: Path) -> Iterator[str]:
     ids=str,
 )
 def test_what_a_module_imports_is_declared(module: Path) -> None:
-    """Registration needs no torch; training and demo need no more than their extra."""
-    part = module.parts[1].removesuffix(".py")
-    extra = {"training": ["train"], "train": ["train"], "demo": ["demo"]}.get(part, [])
+    """Registration needs no torch; the other parts need no more than their extra."""
     declared = [*PROJECT["dependencies"]]
-    for name in extra:
+    for name in EXTRA_OF_PART.get(module.parts[1].removesuffix(".py"), []):
         declared += PROJECT["optional-dependencies"][name]
+    if module.parts[-2] == "programs" or module.stem == "convex_adam":
+        declared += [*PROJECT["optional-dependencies"]["rivals"], "torch"]
     packages = {re.split(r"[=<>]", requirement)[0].replace("-", "_") for requirement in declared}
-    modules = {*packages, "onnxruntime", "cnnmetric", *sys.stdlib_module_names}
+    modules = {*packages, "onnxruntime", "ants", "cnnmetric", *sys.stdlib_module_names}
     assert set(imported_packages(ROOT / "python" / module)) <= modules
