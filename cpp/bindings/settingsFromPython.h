@@ -20,7 +20,7 @@ DefineSettings(pybind11::module_ & module)
                      const std::string &                 fixedModality,
                      const std::optional<bool>           full,
                      const std::optional<unsigned int> & numberOfBlocks,
-                     const unsigned int                  blockSize,
+                     const std::optional<unsigned int> & blockSize,
                      const double                        gridSpacing,
                      const std::string &                 device,
                      const unsigned int                  numberOfThreads) {

@@ -35,7 +35,7 @@ namespace elastix
  *    The default is as many as hold NumberOfSpatialSamples patches; 8 where that is not given.
  * \parameter CNNMetricBlockSize: edge of a block, or of a tile in Full mode, in voxels of the evaluation grid; receptive field + k stride.\n
  *    <tt>(CNNMetricBlockSize 33)</tt>\n
- *    The default is 33.
+ *    The default is the model's nearest to 33.
  * \parameter CNNMetricGridSpacing: voxel size of the evaluation grid in mm.\n
  *    <tt>(CNNMetricGridSpacing 2.0 1.0)</tt>\n
  *    The default is the model's training voxel size times the level's FixedImagePyramidSchedule factor.

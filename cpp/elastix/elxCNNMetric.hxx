@@ -210,7 +210,7 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
   settings.fixedModality = Read<std::string>("CNNMetricFixedModality", level).value_or("");
   settings.device = Read<std::string>("CNNMetricDevice", level).value_or(settings.device);
   settings.numberOfBlocks = readCount("CNNMetricNumberOfBlocks", 1);
-  settings.blockSize = readCount("CNNMetricBlockSize", 1).value_or(settings.blockSize);
+  settings.blockSize = readCount("CNNMetricBlockSize", 1);
   settings.numberOfThreads = readCount("CNNMetricNumberOfThreads", 0).value_or(settings.numberOfThreads);
 
   if (const auto sampling = Read<std::string>("CNNMetricSampling", level))

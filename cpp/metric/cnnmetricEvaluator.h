@@ -105,6 +105,10 @@ public:
     return m_IsFixedPatch.size();
   }
 
+  /** The block edge nearest to the wanted one that holds a whole number of patches. */
+  unsigned int
+  NearestBlockSize(unsigned int wanted) const;
+
   /** Patches of one random block. */
   std::size_t
   GetNumberOfPatchesPerBlock(unsigned int blockEdge) const;

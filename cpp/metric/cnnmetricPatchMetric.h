@@ -128,6 +128,7 @@ private:
   std::string                          m_NetworkDevice{};
   std::unique_ptr<const EvaluatorType> m_Evaluator{};
   double                               m_GridSpacing{};
+  unsigned int                         m_BlockSize{ 0 };
   /** Tiles of the whole grid. */
   BlocksType m_Tiles{};
   /** Empty: to be drawn. */

@@ -52,7 +52,8 @@ PatchMetric<VDimension>::StartLevel(const ImageBaseType &                      g
                                                       fixedDomain,
                                                       normalise(originalFixedImage, "fixed"),
                                                       normalise(originalMovingImage, "moving"));
-  m_Tiles = m_Evaluator->TileAll(m_Settings.blockSize);
+  m_BlockSize = m_Settings.blockSize.value_or(m_Evaluator->NearestBlockSize(Settings::DefaultBlockSize));
+  m_Tiles = m_Evaluator->TileAll(m_BlockSize);
   DrawNewBlocks();
 }
 
@@ -128,7 +129,7 @@ PatchMetric<VDimension>::GetNumberOfBlocks(const SamplingRequest & request) cons
   {
     return 0;
   }
-  const std::size_t perBlock = m_Evaluator->GetNumberOfPatchesPerBlock(m_Settings.blockSize);
+  const std::size_t perBlock = m_Evaluator->GetNumberOfPatchesPerBlock(m_BlockSize);
   return static_cast<unsigned int>((request.numberOfPatches + perBlock - 1) / perBlock);
 }
 
@@ -144,7 +145,7 @@ PatchMetric<VDimension>::GetBlocks(const SamplingRequest & request, GeneratorTyp
   }
   if (m_RandomBlocks.size() != numberOfBlocks)
   {
-    m_RandomBlocks = m_Evaluator->DrawBlocks(numberOfBlocks, m_Settings.blockSize, generator);
+    m_RandomBlocks = m_Evaluator->DrawBlocks(numberOfBlocks, m_BlockSize, generator);
   }
   return m_RandomBlocks;
 }
@@ -208,12 +209,12 @@ PatchMetric<VDimension>::Describe(const SamplingRequest & request, const unsigne
   text << ", sampling ";
   if (const unsigned int numberOfBlocks = GetNumberOfBlocks(request))
   {
-    text << numberOfBlocks << " blocks of " << m_Settings.blockSize << " voxels ("
-         << m_Evaluator->GetNumberOfPatchesPerBlock(m_Settings.blockSize) << " patches each)";
+    text << numberOfBlocks << " blocks of " << m_BlockSize << " voxels (" << m_Evaluator->GetNumberOfPatchesPerBlock(m_BlockSize)
+         << " patches each)";
   }
   else
   {
-    text << "Full in " << m_Tiles.size() << " tiles of up to " << m_Settings.blockSize << " voxels";
+    text << "Full in " << m_Tiles.size() << " tiles of up to " << m_BlockSize << " voxels";
   }
   text << ", " << numberOfWorkers << " threads, " << m_Network->GetDeviceReport() << '.';
   return text.str();

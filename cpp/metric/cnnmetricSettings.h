@@ -22,6 +22,7 @@ enum class Sampling
 struct Settings
 {
   static constexpr unsigned int DefaultNumberOfBlocks = 8;
+  static constexpr unsigned int DefaultBlockSize = 33;
 
   /** Path of the .onnx file. */
   std::string modelPath{};
@@ -31,8 +32,8 @@ struct Settings
   std::optional<Sampling> sampling{};
   /** Not set: from the framework's number of samples, if there is one. */
   std::optional<unsigned int> numberOfBlocks{};
-  /** Edge in voxels; of a random block, or of a tile in Full mode. */
-  unsigned int blockSize{ 33 };
+  /** Edge in voxels; of a random block, or of a tile in Full mode. Not set: the model's nearest to the default. */
+  std::optional<unsigned int> blockSize{};
   /** Distance of the voxels of the evaluation grid in mm; 0: the model's own spacing times gridFactor. */
   double gridSpacing{ 0.0 };
   /** Downsampling factor of the resolution level. */

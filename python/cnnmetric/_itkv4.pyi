@@ -21,7 +21,7 @@ class Settings:
         fixed_modality: str,
         full: bool | None,
         number_of_blocks: int | None,
-        block_size: int,
+        block_size: int | None,
         grid_spacing: float,
         device: str,
         number_of_threads: int,

@@ -82,7 +82,7 @@ class CNNImageToImageMetricv4:
         fixed_modality: str = "",
         sampling: str | None = None,
         number_of_blocks: int | None = None,
-        block_size: int = 33,
+        block_size: int | None = None,
         grid_spacing: float = 0.0,
         device: str = "auto",
         number_of_threads: int = 0,

@@ -80,7 +80,7 @@ class MetricOnImages:
         interpolation_order: int = 1,
         sampling: str = "Full",
         number_of_blocks: int = 8,
-        block_size: int = 33,
+        block_size: int | None = None,
         grid_spacing: float = 0.0,
         device: str = "auto",
         number_of_threads: int = 0,
