@@ -76,7 +76,7 @@ def test_record_is_json_and_holds_no_folders(tmp_path: Path) -> None:
         ({"dimension": 4}, "--dimension"),
         ({"kernels": (3, 3)}, "--kernels"),
         ({"strides": (2, 0, 1)}, "--strides must|--strides"),
-        ({"learning_rate": 0.0}, "--learning-rate"),
+        ({"learning_rate": -0.1}, "--learning-rate"),
         ({"momentum": 1.0}, "--momentum"),
         ({"steps": 0}, "--steps"),
         ({"schedule": "cosine"}, "--schedule"),

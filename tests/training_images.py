@@ -11,6 +11,8 @@ import itk
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnmetric.training.architecture import Layer
+from cnnmetric.training.settings import DEFAULTS
 from cnnmetric.training.settings import TrainingSettings
 
 SMALL_NETWORK: dict[str, Any] = {
@@ -18,6 +20,12 @@ SMALL_NETWORK: dict[str, Any] = {
     "kernels": (3, 3, 1),
     "strides": (2, 1, 1),
 }
+
+
+def self_similarity_layers() -> tuple[Layer, ...]:
+    """Return the default learned layers of that architecture."""
+    values = DEFAULTS["self-similarity"]
+    return tuple(map(Layer, values["channels"], values["kernels"], values["strides"]))
 
 
 def blobs(shape: Sequence[int], *, seed: int = 0) -> NDArray[np.float32]:

@@ -54,7 +54,33 @@ def stride(layers: Sequence[Layer]) -> int:
     return product
 
 
-class TwoChannelNetwork(nn.Module):
+def check_dimension(dimension: int) -> None:
+    """Raise a SettingsError unless the dimension is 2 or 3."""
+    if dimension not in (2, 3):
+        msg = f"the network's dimension is {dimension}; it must be 2 or 3"
+        raise SettingsError(msg)
+
+
+class PatchNetwork(nn.Module):
+    """A network that scores every patch of its blocks: what export and metric rely on.
+
+    Attributes
+    ----------
+    dimension
+        2 or 3.
+    receptive_field, stride
+        ``p`` and ``s`` of the paper, in voxels.
+    rectifier
+        The one module for all rectifiers: where its input is zero, the gradient jumps.
+    """
+
+    dimension: int
+    receptive_field: int
+    stride: int
+    rectifier: nn.ReLU
+
+
+class TwoChannelNetwork(PatchNetwork):
     """Convolutions without padding, ReLU between them, and nothing after the last.
 
     Parameters
@@ -77,9 +103,7 @@ class TwoChannelNetwork(nn.Module):
 
     def __init__(self, layers: Sequence[Layer], *, dimension: int = 3) -> None:
         super().__init__()
-        if dimension not in (2, 3):
-            msg = f"the network's dimension is {dimension}; it must be 2 or 3"
-            raise SettingsError(msg)
+        check_dimension(dimension)
         if layers[-1].channels != 1:
             msg = f"the last layer has {layers[-1].channels} channels; a score needs exactly 1"
             raise SettingsError(msg)
@@ -89,6 +113,7 @@ class TwoChannelNetwork(nn.Module):
         self.stride = stride(layers)
         convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
         inputs = (2, *(layer.channels for layer in layers[:-1]))
+        self.rectifier = nn.ReLU()
         self.convolutions = nn.ModuleList(
             convolution(before, layer.channels, layer.kernel, layer.stride)
             for before, layer in zip(inputs, layers, strict=True)
@@ -109,5 +134,5 @@ class TwoChannelNetwork(nn.Module):
         """
         features = patches
         for convolution in self.convolutions[:-1]:
-            features = torch.relu(convolution(features))
+            features = self.rectifier(convolution(features))
         return cast("torch.Tensor", self.convolutions[-1](features))

@@ -14,12 +14,12 @@ import onnx
 import torch
 from onnx import TensorProto
 from onnx import helper
-from onnx import numpy_helper
 
 from cnnmetric import __version__
 from cnnmetric.errors import ModelError
-from cnnmetric.training.architecture import TwoChannelNetwork
+from cnnmetric.training.architecture import PatchNetwork
 from cnnmetric.training.checkpoint import atomic_path
+from cnnmetric.training.onnx_graph import GradientGraph
 from cnnmetric.training.parity import check_parity
 
 FORMAT_VERSION = 1
@@ -51,7 +51,7 @@ class ModelDescription:
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
-def export_model(network: TwoChannelNetwork, path: Path, description: ModelDescription) -> None:
+def export_model(network: PatchNetwork, path: Path, description: ModelDescription) -> None:
     """Write the model file, if and only if it computes what PyTorch computes.
 
     Parameters
@@ -85,16 +85,12 @@ def export_model(network: TwoChannelNetwork, path: Path, description: ModelDescr
         temporary.write_bytes(content)
 
 
-def build_model(network: TwoChannelNetwork, description: ModelDescription) -> onnx.ModelProto:
-    """Return the ONNX model with its metadata.
-
-    The backward half is written out as plain operators, since inference runtimes have no
-    automatic differentiation: a convolution's input gradient is the transposed convolution with
-    the same weights (which the file holds once), a rectifier's is a mask.
-    """
+def build_model(network: PatchNetwork, description: ModelDescription) -> onnx.ModelProto:
+    """Return the ONNX model with its metadata."""
+    content = GradientGraph(network)
     graph = helper.make_graph(
-        nodes=_forward_nodes(network) + _backward_nodes(network),
-        name="two_channel_network",
+        nodes=content.nodes,
+        name=type(network).__name__,
         inputs=[
             _tensor("patches", 2, "n", network.dimension),
             _tensor("weights", 1, "m", network.dimension),
@@ -103,10 +99,7 @@ def build_model(network: TwoChannelNetwork, description: ModelDescription) -> on
             _tensor("dissimilarity", 1, "m", network.dimension),
             _tensor("gradient", 2, "n", network.dimension),
         ],
-        initializer=[
-            numpy_helper.from_array(parameter.detach().cpu().contiguous().numpy(), name)
-            for name, parameter in network.named_parameters()
-        ],
+        initializer=content.constants,
     )
     model = helper.make_model(
         graph,
@@ -118,56 +111,13 @@ def build_model(network: TwoChannelNetwork, description: ModelDescription) -> on
     return model
 
 
-def _forward_nodes(network: TwoChannelNetwork) -> list[onnx.NodeProto]:
-    nodes = []
-    last = len(network.layers) - 1
-    for index, layer in enumerate(network.layers):
-        nodes.append(
-            helper.make_node(
-                "Conv",
-                ["patches" if index == 0 else f"features.{index}", *_weights(index)],
-                ["dissimilarity" if index == last else f"response.{index}"],
-                strides=[layer.stride] * network.dimension,
-            )
-        )
-        if index < last:
-            nodes.append(helper.make_node("Relu", [f"response.{index}"], [f"features.{index + 1}"]))
-    return nodes
-
-
-def _backward_nodes(network: TwoChannelNetwork) -> list[onnx.NodeProto]:
-    nodes = []
-    cotangent = "weights"
-    for index in reversed(range(len(network.layers))):
-        result = "gradient" if index == 0 else f"gradient.{index}"
-        nodes.append(
-            helper.make_node(
-                "ConvTranspose",
-                [cotangent, _weights(index)[0]],
-                [result],
-                strides=[network.layers[index].stride] * network.dimension,
-            )
-        )
-        if index > 0:
-            cotangent = f"gradient.{index}.masked"
-            nodes += [
-                helper.make_node("Sign", [f"features.{index}"], [f"mask.{index}"]),
-                helper.make_node("Mul", [result, f"mask.{index}"], [cotangent]),
-            ]
-    return nodes
-
-
-def _weights(index: int) -> list[str]:
-    return [f"convolutions.{index}.weight", f"convolutions.{index}.bias"]
-
-
 def _tensor(name: str, channels: int, size: str, dimension: int) -> onnx.ValueInfoProto:
     axes = ("z", "y", "x")[-dimension:]
     shape: list[str | int | None] = ["B", channels, *(size + axis for axis in axes)]
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
-def _metadata(network: TwoChannelNetwork, description: ModelDescription) -> dict[str, str]:
+def _metadata(network: PatchNetwork, description: ModelDescription) -> dict[str, str]:
     values = {
         "format_version": str(FORMAT_VERSION),
         "dimension": str(network.dimension),

@@ -102,7 +102,7 @@ def near_misses(
     """
     count, dimension = transforms.centres.shape
     lengths = rng.uniform(1.0, offset, (count, 1))
-    steps = lengths * _random_directions(rng, count, dimension)
+    steps = lengths * random_directions(rng, count, dimension)
     turns = random_rotations(rng, count, dimension, rotation)
     return PatchTransforms(
         transforms.matrices @ turns,
@@ -116,7 +116,7 @@ def random_rotations(rng: np.random.Generator, count: int, dimension: int, degre
     cosine, sine = np.cos(angles), np.sin(angles)
     if dimension == 2:
         return np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], axis=1)
-    axes = _random_directions(rng, count, 3)
+    axes = random_directions(rng, count, 3)
     cross = np.zeros((count, 3, 3))
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         cross[:, i, j] = -axes[:, k]
@@ -127,6 +127,7 @@ def random_rotations(rng: np.random.Generator, count: int, dimension: int, degre
     return turned
 
 
-def _random_directions(rng: np.random.Generator, count: int, dimension: int) -> Array:
+def random_directions(rng: np.random.Generator, count: int, dimension: int) -> Array:
+    """Return ``(count, d)``: vectors of length 1."""
     vectors = rng.standard_normal((count, dimension))
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))

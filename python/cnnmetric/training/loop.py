@@ -6,30 +6,31 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.training import checkpoint
-from cnnmetric.training.architecture import TwoChannelNetwork
-from cnnmetric.training.architecture import layers
+from cnnmetric.training.architecture import PatchNetwork
 from cnnmetric.training.checkpoint import Progress
 from cnnmetric.training.export import ModelDescription
 from cnnmetric.training.export import export_model
-from cnnmetric.training.loss import accuracy
-from cnnmetric.training.loss import hinge_loss
-from cnnmetric.training.pairs import AlignedPair
+from cnnmetric.training.label_maps import find_label_maps
+from cnnmetric.training.label_maps import load_label_map
+from cnnmetric.training.objectives import Objective
+from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.pairs import hashes
 from cnnmetric.training.pairs import load_pair
 from cnnmetric.training.pairs import read_pairs
+from cnnmetric.training.pairs import sha256
 from cnnmetric.training.record import summary
 from cnnmetric.training.record import write_record
-from cnnmetric.training.sampling import PatchSampler
 from cnnmetric.training.settings import TrainingSettings
 
 # One-cycle: the rate rises from peak / 25 during this share of the steps.
@@ -54,22 +55,15 @@ def train(settings: TrainingSettings) -> Progress:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    network = network_of(settings)
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=settings.learning_rate, momentum=settings.momentum
-    )
+    objective = objective_of(settings)
+    network = objective.network
+    optimizer = objective.optimizer()
     if settings.export_only:
         progress = checkpoint.load(settings, network, optimizer)
     else:
-        progress = _train_on_images(settings, network, optimizer)
+        progress = _train_on_images(settings, objective, optimizer)
     _finish(settings, network, progress)
     return progress
-
-
-def network_of(settings: TrainingSettings) -> TwoChannelNetwork:
-    """Return the untrained network that the settings describe."""
-    spec = layers(channels=settings.channels, kernels=settings.kernels, strides=settings.strides)
-    return TwoChannelNetwork(spec, dimension=settings.dimension)
 
 
 def learning_rate(settings: TrainingSettings, step: int) -> float:
@@ -85,11 +79,12 @@ def learning_rate(settings: TrainingSettings, step: int) -> float:
 
 
 def _train_on_images(
-    settings: TrainingSettings, network: TwoChannelNetwork, optimizer: torch.optim.Optimizer
+    settings: TrainingSettings, objective: Objective, optimizer: torch.optim.Optimizer
 ) -> Progress:
     files = read_pairs(settings.pairs, settings.modality_names)
-    digests = hashes(files)
-    progress = checkpoint.load(settings, network, optimizer) if settings.resume else None
+    maps = find_label_maps(settings.label_maps) if settings.label_maps else []
+    digests = hashes(files) | {path.name: sha256(path) for path in maps}
+    progress = checkpoint.load(settings, objective.network, optimizer) if settings.resume else None
     if progress and progress.hashes != digests:
         changed = sorted(set(progress.hashes.items()) ^ set(digests.items()))
         msg = (
@@ -101,15 +96,16 @@ def _train_on_images(
     if progress is None:
         spacing = settings.spacing or statistics.median(pair.spacing for pair in pairs)
         progress = Progress(spacing=float(f"{spacing:.6g}"), hashes=digests)
-    descend(settings, network, optimizer, pairs, progress)
+    label_maps = [load_label_map(path) for path in tqdm(maps, desc="reading", unit="map")]
+    descend(settings, objective, optimizer, objective.sampler(pairs, label_maps), progress)
     return progress
 
 
 def descend(
     settings: TrainingSettings,
-    network: TwoChannelNetwork,
+    objective: Objective,
     optimizer: torch.optim.Optimizer,
-    pairs: Sequence[AlignedPair],
+    sampler: Dataset[Any],
     progress: Progress,
 ) -> None:
     """Take the steps that are left, in place; a checkpoint is written at intervals and at the end.
@@ -120,10 +116,10 @@ def descend(
         If the loss is no longer finite; the last checkpoint is from before.
     """
     device = _device(settings)
+    network = objective.network
     memory_format = torch.channels_last_3d if settings.dimension == 3 else torch.channels_last
     network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
     _to_device(optimizer, device)
-    sampler = PatchSampler(pairs, settings, edge=network.receptive_field)
     batches = DataLoader(
         sampler,
         batch_size=None,
@@ -132,16 +128,11 @@ def descend(
     )
     bar = tqdm(batches, desc="training", unit="step", initial=progress.step, total=settings.steps)
     started = time.monotonic()
-    for patches, labels in bar:
+    for batch in bar:
         step = progress.step
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, step)
-        inputs = patches.to(device).contiguous(memory_format=memory_format)
-        targets = labels.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            scores = network(inputs)
-        scores = scores.float().flatten()
-        loss = hinge_loss(scores, targets)
+        loss, right = objective.loss(batch, device)
         value = loss.item()
         if not math.isfinite(value):
             bar.close()
@@ -154,11 +145,11 @@ def descend(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         progress.losses.append(value)
-        progress.accuracies.append(accuracy(scores.detach(), targets).item())
+        progress.accuracies.append(right.item())
         now = time.monotonic()
         progress.seconds += now - started
         started = now
-        rate = (bar.format_dict["rate"] or 0) * settings.batch_size
+        rate = (bar.format_dict["rate"] or 0) * objective.size()
         bar.set_postfix_str(
             f"loss {statistics.fmean(progress.losses[-100:]):.3f}, "
             f"accuracy {statistics.fmean(progress.accuracies[-100:]):.3f}, "
@@ -169,7 +160,7 @@ def descend(
             checkpoint.save(settings, network, optimizer, progress)
 
 
-def _finish(settings: TrainingSettings, network: TwoChannelNetwork, progress: Progress) -> None:
+def _finish(settings: TrainingSettings, network: PatchNetwork, progress: Progress) -> None:
     description = ModelDescription(
         spacing=progress.spacing,
         modalities=settings.modality_names,

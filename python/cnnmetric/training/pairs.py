@@ -83,10 +83,15 @@ def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
 def hashes(pairs: list[PairFiles]) -> dict[str, str]:
     """Return the SHA-256 of every image file under its name in the table."""
     return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        name: sha256(path)
         for pair in pairs
         for name, path in zip(pair.names, pair.paths, strict=True)
     }
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def load_pair(files: PairFiles, settings: TrainingSettings) -> AlignedPair:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from cnnmetric.errors import ModelError
-from cnnmetric.training.architecture import TwoChannelNetwork
+from cnnmetric.training.architecture import PatchNetwork
 
 TOLERANCE = 1e-5
 # Rectifiers closer to zero than this share of their layer's response are left to rounding.
@@ -17,7 +19,7 @@ KINK = 2e-6
 MAX_DRAWS = 200
 
 
-def check_parity(network: TwoChannelNetwork, model: bytes, *, name: str) -> None:
+def check_parity(network: PatchNetwork, model: bytes, *, name: str) -> None:
     """Compare scores and input gradients with PyTorch's on random blocks of several sizes.
 
     Parameters
@@ -35,8 +37,7 @@ def check_parity(network: TwoChannelNetwork, model: bytes, *, name: str) -> None
         If an output differs by more than 1e-5 of its largest absolute value.
     """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    reference = TwoChannelNetwork(network.layers, dimension=network.dimension).double()
-    reference.load_state_dict(network.state_dict())
+    reference = copy.deepcopy(network).cpu().double()
     generator = torch.Generator().manual_seed(0)
     for patches, blocks in ((1, 3), (2, 2), (3, 1)):
         images = _smooth_blocks(reference, patches, blocks, generator)
@@ -71,7 +72,7 @@ def _compare(
 
 
 def _smooth_blocks(
-    network: TwoChannelNetwork, patches: int, blocks: int, generator: torch.Generator
+    network: PatchNetwork, patches: int, blocks: int, generator: torch.Generator
 ) -> torch.Tensor:
     """Draw blocks at which the network is differentiable beyond doubt.
 
@@ -87,12 +88,15 @@ def _smooth_blocks(
     return images
 
 
-def _distance_to_kink(network: TwoChannelNetwork, features: torch.Tensor) -> float:
-    distance = float("inf")
+def _distance_to_kink(network: PatchNetwork, images: torch.Tensor) -> float:
+    distances: list[float] = []
+
+    def look(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        response = inputs[0]
+        distances.append(float(response.abs().min() / response.square().mean().sqrt()))
+
+    handle = network.rectifier.register_forward_pre_hook(look)
     with torch.no_grad():
-        for convolution in network.convolutions[:-1]:
-            response = convolution(features)
-            relative = response.abs().min() / response.square().mean().sqrt()
-            distance = min(distance, float(relative))
-            features = torch.relu(response)
-    return distance
+        network(images)
+    handle.remove()
+    return min(distances, default=float("inf"))

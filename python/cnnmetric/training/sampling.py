@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import grid_sample
 from torch.utils.data import Dataset
 
 from cnnmetric.errors import DataError
 from cnnmetric.training.geometry import PatchTransforms
 from cnnmetric.training.geometry import near_misses
 from cnnmetric.training.geometry import random_transforms
+from cnnmetric.training.interpolation import extract
+from cnnmetric.training.interpolation import patch_offsets
 from cnnmetric.training.loss import ALIGNED
 from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.pairs import AlignedPair
@@ -58,7 +59,7 @@ class PatchSampler(Dataset[Batch]):
         self._settings = settings
         self._edge = edge
         self._sizes = np.array([tuple(pair.images.shape[:0:-1]) for pair in pairs])
-        self._offsets = _patch_offsets(edge, settings.dimension)
+        self._offsets = patch_offsets(edge, settings.dimension)
         self._check_every_pair()
 
     def __len__(self) -> int:
@@ -95,11 +96,14 @@ class PatchSampler(Dataset[Batch]):
             for place in map(int, np.flatnonzero(inside)):
                 index = pending[place]
                 images = self._pairs[chosen[index]].images
-                if labels[index] == ALIGNED:
-                    self._extract(images, first, place, patches[index])
-                else:
-                    self._extract(images[:1], first, place, patches[index, :1])
-                    self._extract(images[1:], second, place, patches[index, 1:])
+                for channel, transforms in enumerate((first, second)):
+                    patches[index, channel] = extract(
+                        images[channel : channel + 1],
+                        self._offsets,
+                        transforms.matrices[place],
+                        transforms.centres[place],
+                        outside="border",
+                    )[0]
                 inside[place] = not torch.isnan(patches[index]).any()
             pending = pending[~inside]
             if not pending.size:
@@ -140,24 +144,6 @@ class PatchSampler(Dataset[Batch]):
             second = moved.where(near, second)
         return first, second
 
-    def _extract(
-        self, images: torch.Tensor, transforms: PatchTransforms, place: int, patch: torch.Tensor
-    ) -> None:
-        """Interpolate channels ``(c, nz, ny, nx)`` linearly into ``patch (c, p, p, p)``."""
-        # Normalised coordinates: -1 and 1 are the centres of an axis' first and last voxel.
-        half = (np.array(images.shape[:0:-1]) - 1) / 2
-        matrix = transforms.matrices[place] / half[:, None]
-        centre = transforms.centres[place] / half - 1
-        grid = self._offsets @ torch.from_numpy(matrix.T.astype(np.float32))
-        grid += torch.from_numpy(centre.astype(np.float32))
-        patch[:] = grid_sample(
-            images[None],
-            grid.reshape(1, *patch.shape[1:], -1),
-            mode="bilinear",
-            padding_mode="border",
-            align_corners=True,
-        )[0]
-
     def _vary_intensities(self, rng: np.random.Generator, patches: torch.Tensor) -> None:
         settings = self._settings
         shape = (len(patches), 2) + (1,) * settings.dimension
@@ -170,10 +156,3 @@ class PatchSampler(Dataset[Batch]):
             patches.pow_(factors(settings.max_gamma))
         if settings.max_gain > 1:
             patches.mul_(factors(settings.max_gain)).clamp_(max=1)
-
-
-def _patch_offsets(edge: int, dimension: int) -> torch.Tensor:
-    """Return ``(p ** d, d)``: each voxel's offset (x, y, z) from the centre, x fastest."""
-    axis = torch.arange(edge, dtype=torch.float32) - (edge - 1) / 2
-    axes = torch.meshgrid(*[axis] * dimension, indexing="ij")
-    return torch.stack(axes[::-1], dim=-1).reshape(-1, dimension)

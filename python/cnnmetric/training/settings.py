@@ -18,10 +18,26 @@ from cnnmetric.errors import SettingsError
 PAPER = "paper, Section 2.2"
 OURS = "ours"
 
+# What an architecture is trained with unless the user says otherwise.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "two-channel": {
+        "channels": (96, 192, 256, 512),
+        "kernels": (5, 3, 3, 1, 1),
+        "strides": (2, 2, 1, 1, 1),
+        "learning_rate": 0.01,
+    },
+    "self-similarity": {
+        "channels": (48, 64, 64, 32),
+        "kernels": (3, 3, 1, 1),
+        "strides": (1, 2, 1, 1),
+        "learning_rate": 0.001,
+    },
+}
+
 # These say how the program was called this time, not what was trained.
 CALL = frozenset({"resume", "export_only"})
 # These may differ when an interrupted run is continued, since they do not shape the result.
-FREE_ON_RESUME = frozenset({"pairs", "out", "threads", "workers", "checkpoint_every"})
+FREE_ON_RESUME = frozenset({"pairs", "label_maps", "out", "threads", "workers", "checkpoint_every"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,26 +61,36 @@ class TrainingSettings:
     )
 
     dimension: int = setting(3, help_text="dimension of images and network: 2 or 3", source=PAPER)
+    architecture: Literal["two-channel", "self-similarity"] = setting(
+        "two-channel",
+        help_text="two-channel, trained by the hinge loss, or descriptors on top of fixed "
+        "self-similarities, trained to find each patch's partner",
+        source="paper; self-similarity is ours",
+    )
     channels: tuple[int, ...] = setting(
-        (96, 192, 256, 512),
-        help_text="feature channels of the layers before the last",
+        (),
+        help_text="feature channels of the learned layers; of two-channel without the last, whose "
+        "one output is the score; by default 96 192 256 512 or, for self-similarity, 48 64 64 32",
         source="reconstruction of the paper's five layers and 2 M parameters",
     )
     kernels: tuple[int, ...] = setting(
-        (5, 3, 3, 1, 1),
-        help_text="kernel edge of each layer",
+        (),
+        help_text="kernel edge of each learned layer; by default 5 3 3 1 1 or 3 3 1 1",
         unit="voxels",
         source="reconstruction of the paper's patch size 17",
     )
     strides: tuple[int, ...] = setting(
-        (2, 2, 1, 1, 1),
-        help_text="stride of each layer",
+        (),
+        help_text="stride of each learned layer; by default 2 2 1 1 1 or 1 2 1 1",
         unit="voxels",
         source="reconstruction of the paper's stride 4",
     )
 
     learning_rate: float = setting(
-        0.01, help_text="of gradient descent; the peak of the one-cycle schedule", source=PAPER
+        0.0,
+        help_text="of gradient descent; the peak of the one-cycle schedule; 0 is 0.01 or, for "
+        "self-similarity, 0.001",
+        source=PAPER,
     )
     momentum: float = setting(0.9, help_text="of gradient descent", source=PAPER)
     batch_size: int = setting(128, help_text="patch pairs per step", source=PAPER)
@@ -76,6 +102,40 @@ class TrainingSettings:
         help_text="learning rate over the run; one-cycle rises for 10 % of the steps, then falls "
         "to 0",
         source="paper; one-cycle is ours",
+    )
+
+    crops: int = setting(6, help_text="crops per step of self-similarity", source=OURS)
+    crop_edge: int = setting(
+        45, help_text="edge of a crop of self-similarity", unit="voxels", source=OURS
+    )
+    shift: tuple[float, float] = setting(
+        (0.7, 3.0),
+        help_text="range of the shift by which a crop's wrong partners lie between the right ones",
+        unit="crop voxels",
+        source=OURS,
+    )
+    temperature: float = setting(
+        0.1, help_text="what the cosines of self-similarity are divided by", source=OURS
+    )
+    label_maps: Path | None = setting(
+        None,
+        help_text="folder of label maps, from which further pairs of random contrasts are made for "
+        "self-similarity",
+        source=OURS,
+    )
+    label_map_share: float = setting(
+        1 / 3,
+        help_text="share of the crops that come from label maps, if there are any",
+        source=OURS,
+    )
+    remap_probability: float = setting(
+        0.3,
+        help_text="how often the intensities of a crop of self-similarity are changed by a random "
+        "function",
+        source=OURS,
+    )
+    max_noise: float = setting(
+        0.03, help_text="largest SD of noise added to a crop of self-similarity", source=OURS
     )
 
     scale: tuple[float, float] = setting(
@@ -169,8 +229,12 @@ class TrainingSettings:
     )
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with; each message names the option."""
+        """Fill in the architecture's own values, and refuse those that cannot be trained with."""
+        for name, value in DEFAULTS.get(self.architecture, {}).items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
         depth = len(self.kernels)
+        scores = 1 if self.architecture == "two-channel" else 0
         rules = {
             "--modalities must be two different column names, as T1,T2": (
                 len(self.modality_names) == len(set(self.modality_names)) == 2
@@ -178,11 +242,28 @@ class TrainingSettings:
             ),
             "--out must end in .onnx": self.out.suffix == ".onnx",
             "--dimension must be 2 or 3": self.dimension in (2, 3),
-            "--kernels and --strides must be as long, and --channels one shorter": (
-                depth == len(self.strides) == len(self.channels) + 1
+            f"--kernels and --strides must have {len(self.channels) + scores} values, "
+            "--channels has one less for two-channel, and as many for self-similarity": (
+                depth == len(self.strides) == len(self.channels) + scores
             ),
             "--channels, --kernels and --strides must be 1 or more": (
-                min(self.channels + self.kernels + self.strides) >= 1
+                min((*self.channels, *self.kernels, *self.strides), default=1) >= 1
+            ),
+            "--crops must be 1 or more, and --crop-edge 25 or more": (
+                self.crops >= 1 and self.crop_edge >= 25
+            ),
+            "--shift must be two lengths, the smaller one first": (
+                0 <= self.shift[0] <= self.shift[1]
+            ),
+            "--temperature must be above 0": self.temperature > 0,
+            "--label-map-share and --remap-probability must lie in 0..1": (
+                min(self.label_map_share, self.remap_probability) >= 0
+                and max(self.label_map_share, self.remap_probability) <= 1
+            ),
+            "--max-noise must lie in 0..1": 0 <= self.max_noise <= 1,
+            "--label-maps needs --architecture self-similarity and --dimension 3": (
+                self.label_maps is None
+                or (self.architecture == "self-similarity" and self.dimension == 3)
             ),
             "--learning-rate must be above 0": self.learning_rate > 0,
             "--momentum must be at least 0 and below 1": 0 <= self.momentum < 1,
@@ -233,4 +314,5 @@ class TrainingSettings:
     def as_record(self) -> dict[str, Any]:
         """Return what was trained as JSON values; of files only the name, not where they lay."""
         record = to_record(self) | {"pairs": self.pairs.name, "out": self.out.name}
+        record["label_maps"] = self.label_maps and self.label_maps.name
         return {name: value for name, value in record.items() if name not in CALL}

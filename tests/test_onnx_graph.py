@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks turned into ONNX graphs with their gradient, against PyTorch's autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto
+from onnx import helper
+from torch import nn
+
+from cnnmetric.errors import ModelError
+from cnnmetric.training.architecture import PatchNetwork
+from cnnmetric.training.onnx_graph import GradientGraph
+from cnnmetric.training.self_similarity import SelfSimilarityNetwork
+from training_images import self_similarity_layers
+
+Formula = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Composed(PatchNetwork):
+    """A formula of the two channels, each convolved to three."""
+
+    def __init__(self, formula: Formula, dimension: int = 2) -> None:
+        super().__init__()
+        convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
+        self.dimension = dimension
+        self.formula = formula
+        self.first = convolution(1, 3, 3, stride=2)
+        self.second = convolution(1, 3, 3, stride=2, bias=False)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        value = self.formula(self.first(patches[:, :1]), self.second(patches[:, 1:]))
+        return value.sum(1, keepdim=True)
+
+
+class Pooled(PatchNetwork):
+    """Average pooling, dilation, groups and a rectifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dimension = 3
+        self.grouped = nn.Conv3d(2, 4, 3, dilation=2, groups=2)
+        self.pool = nn.AvgPool3d(3, 2)
+        self.rectifier = nn.ReLU()
+        self.last = nn.Conv3d(4, 1, 1)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.last(self.rectifier(self.pool(self.grouped(patches))))
+        return scores
+
+
+def run(network: PatchNetwork, images: torch.Tensor, weights: torch.Tensor) -> list[np.ndarray]:
+    content = GradientGraph(network)
+    axes = ["z", "y", "x"][-(images.ndim - 2) :]
+
+    def value(name: str, channels: int, size: str) -> onnx.ValueInfoProto:
+        shape: list[str | int | None] = ["B", channels, *(size + axis for axis in axes)]
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    graph = helper.make_graph(
+        content.nodes,
+        "test",
+        [value("patches", 2, "n"), value("weights", 1, "m")],
+        [value("dissimilarity", 1, "m"), value("gradient", 2, "n")],
+        initializer=content.constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    feeds = {"patches": images.detach().numpy(), "weights": weights.numpy()}
+    return list(session.run(["dissimilarity", "gradient"], feeds))
+
+
+def compare(network: PatchNetwork, edge: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    shape = (2, 2) + (edge,) * network.dimension
+    images = torch.rand(shape, generator=generator, requires_grad=True)
+    scores = network(images)
+    weights = torch.rand(scores.shape, generator=generator)
+    (gradient,) = torch.autograd.grad(scores, images, weights)
+    found = run(network, images, weights)
+    for result, expected in zip(found, (scores.detach(), gradient), strict=True):
+        np.testing.assert_allclose(
+            result, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max())
+        )
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda a, b: a + b,
+        lambda a, b: a - b,
+        lambda a, b: a * b + a,
+        lambda a, b: 2.0 * a - b / 3.0,
+        lambda a, b: 1.5 - a * b,
+        lambda a, b: a / (b * b + 1.0),
+        lambda a, b: 1.0 / (a * a + 0.5) + b,
+        lambda a, b: torch.exp(-a * a) * b,
+        lambda a, b: torch.sqrt(a * a + 0.1) - b,
+        lambda a, b: (a - a.mean(1, keepdim=True)) * b,
+        lambda a, b: a * (b * b).sum(1, keepdim=True),
+        lambda a, b: a[:, 1:2] * b + a[:, :1],
+        lambda a, b: torch.relu(a) * b,
+    ],
+)
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_every_operator_has_its_gradient(formula: Formula, dimension: int) -> None:
+    torch.manual_seed(0)
+    compare(Composed(formula, dimension), 9)
+
+
+def test_pooling_dilation_and_groups() -> None:
+    torch.manual_seed(0)
+    compare(Pooled(), 11)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("patches", [1, 3])
+def test_self_similarity_network(dimension: int, patches: int) -> None:
+    torch.manual_seed(0)
+    network = SelfSimilarityNetwork(self_similarity_layers(), dimension=dimension)
+    assert (network.receptive_field, network.stride) == (15, 4)
+    compare(network, 15 + 4 * (patches - 1))
+
+
+def test_weights_shared_by_both_channels_are_stored_once() -> None:
+    network = SelfSimilarityNetwork(self_similarity_layers())
+    constants = GradientGraph(network).constants
+    stored = [item.name for item in constants if item.name.endswith("weight")]
+    assert sorted(stored) == sorted(
+        name for name, _ in network.named_parameters() if name.endswith("weight")
+    )
+
+
+def test_operator_without_a_gradient_is_refused() -> None:
+    with pytest.raises(ModelError, match="the network uses sigmoid, which the export has no"):
+        GradientGraph(Composed(lambda a, b: torch.sigmoid(a) * b))

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Crops, images made from label maps, and the contrastive training of descriptors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.training.crops import CropSampler
+from cnnmetric.training.label_maps import find_label_maps
+from cnnmetric.training.label_maps import load_label_map
+from cnnmetric.training.label_maps import render_pair
+from cnnmetric.training.loop import train
+from cnnmetric.training.loss import contrastive_loss
+from cnnmetric.training.pairs import AlignedPair
+from cnnmetric.training.self_similarity import SelfSimilarityNetwork
+from training_images import blobs
+from training_images import self_similarity_layers
+from training_images import settings
+from training_images import write_image
+from training_images import write_pairs
+
+PLAIN: dict[str, Any] = {"remap_probability": 0.0, "max_noise": 0.0, "scale": (1.0, 1.0)}
+
+
+def learner(folder: Path, **changes: Any) -> Any:
+    values: dict[str, Any] = {
+        "architecture": "self-similarity",
+        "channels": (8, 8),
+        "kernels": (3, 1),
+        "strides": (2, 1),
+        "crops": 2,
+        "crop_edge": 27,
+        "steps": 4,
+    }
+    return settings(folder, **(values | changes))
+
+
+def label_map(folder: Path, name: str = "labels.nii.gz") -> Path:
+    """Write a head: outside 510, brain of a left and a right half and something in the middle."""
+    labels = np.zeros((40, 42, 44), dtype=np.int16)
+    labels[6:34, 6:36, 6:38] = 510
+    labels[10:30, 10:32, 10:34] = 2
+    labels[10:30, 10:32, 22:34] = 41
+    labels[16:24, 16:24, 16:28] = 10
+    return write_image(folder / name, labels)
+
+
+def smooth_pair() -> AlignedPair:
+    image = torch.from_numpy(blobs((40, 40, 40)) / 300)
+    return AlignedPair(images=torch.stack([image, image]), spacing=1.0, name="same")
+
+
+def test_crops_of_one_place_are_aligned_and_the_third_is_shifted(tmp_path: Path) -> None:
+    sampler = CropSampler([smooth_pair()], [], learner(tmp_path, **PLAIN))
+    crops = sampler[0]
+    assert crops.shape == (2, 3, 27, 27, 27)
+    torch.testing.assert_close(crops[:, 0], crops[:, 1])
+    assert ((crops[:, 1] - crops[:, 2]).abs().flatten(1).mean(1) > 0.01).all()
+
+
+def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
+    label_map(tmp_path)
+    maps = [load_label_map(tmp_path / "labels.nii.gz")]
+    chosen = learner(tmp_path, steps=30, label_map_share=0.5, crops=1)
+    forwards = CropSampler([smooth_pair()], maps, chosen)
+    batches = [forwards[step] for step in range(30)]
+    backwards = CropSampler([smooth_pair()], maps, chosen)
+    for step in (29, 14, 3):
+        assert torch.equal(backwards[step], batches[step])
+    workers = DataLoader(forwards, batch_size=None, sampler=range(30), num_workers=2)
+    assert all(map(torch.equal, workers, batches))
+    other = CropSampler([smooth_pair()], maps, learner(tmp_path, steps=30, seed=2, crops=1))
+    assert not torch.equal(other[0], batches[0])
+
+
+def test_label_maps_become_two_contrasts_of_one_anatomy(tmp_path: Path) -> None:
+    labels = load_label_map(label_map(tmp_path))
+    assert set(np.unique(labels)) == {0, 2, 10, 510}  # 41, on the right, is 2
+    rng = np.random.default_rng(0)
+    stripped = 0
+    for _ in range(12):
+        images = render_pair(labels, rng)
+        assert images.shape == (2, *labels.shape)
+        assert images.min() >= 0
+        assert images.max() <= 1
+        assert (images[:, labels == 2].mean(1) > 0.01).all()
+        stripped += bool(images[:, 4, 20, 20].max() == 0)
+    assert 0 < stripped < 12
+    assert not torch.allclose(images[0], images[1], atol=0.05)
+
+
+def test_label_maps_that_are_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--label-maps: .*nowhere is not a folder with images"):
+        find_label_maps(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no image")
+    with pytest.raises(DataError, match=r"--label-maps: .*empty is not a folder with images"):
+        find_label_maps(tmp_path / "empty")
+    outside = write_image(tmp_path / "outside.nii.gz", np.full((4, 4, 4), 600, np.int16))
+    with pytest.raises(DataError, match=r"outside\.nii\.gz is not a 3D image with labels between"):
+        load_label_map(outside)
+    (tmp_path / "broken.nii.gz").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"cannot read the label map .*broken"):
+        load_label_map(tmp_path / "broken.nii.gz")
+
+
+def test_contrastive_loss_of_perfect_and_of_wrong_descriptors() -> None:
+    vectors = torch.eye(6)[None]
+    content = torch.ones(1, 6, dtype=torch.bool)
+    other = torch.zeros_like(vectors)
+    loss, accuracy = contrastive_loss(vectors, vectors, other, content, temperature=0.05)
+    assert float(accuracy) == 1
+    assert float(loss) < 1e-6
+    wrong, misses = contrastive_loss(vectors, vectors.flip(2), other, content, temperature=0.05)
+    assert float(misses) == 0
+    assert float(wrong) == pytest.approx(20, rel=1e-3)
+    content[:] = False
+    nothing, _ = contrastive_loss(vectors, vectors, other, content, temperature=0.05)
+    assert float(nothing) == 0
+
+
+def test_inverted_contrast_changes_descriptors_little() -> None:
+    torch.manual_seed(0)
+    network = SelfSimilarityNetwork(self_similarity_layers())
+    image = torch.from_numpy(blobs((31, 31, 31)) / 300)[None, None]
+    other = torch.from_numpy(blobs((31, 31, 31), seed=1) / 300)[None, None]
+    same = network(torch.cat([image, 1 - image], dim=1))
+    different = network(torch.cat([image, 1 - other], dim=1))
+    torch.testing.assert_close(same, torch.full_like(same, -1), atol=0.01, rtol=0)
+    assert different.mean() > same.mean() + 0.01
+
+
+def test_training_finds_partners_and_its_model_agrees(tmp_path: Path) -> None:
+    write_pairs(tmp_path, shape=(40, 41, 42))
+    (tmp_path / "maps").mkdir()
+    label_map(tmp_path / "maps", "a.nii.gz")
+    chosen = learner(tmp_path, steps=80, label_maps=tmp_path / "maps", learning_rate=0.005, **PLAIN)
+    progress = train(chosen)
+    assert np.mean(progress.losses[-20:]) < 0.85 * np.mean(progress.losses[:10])
+    assert "a.nii.gz" in progress.hashes
+    session = onnxruntime.InferenceSession(
+        str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+    assert session.get_modelmeta().custom_metadata_map["cnnmetric.receptive_field"] == "11"
+
+
+def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnnmetric.training import checkpoint
+
+    write_pairs(tmp_path, shape=(30, 31, 32))
+    chosen: dict[str, Any] = {"checkpoint_every": 2, "schedule": "one-cycle"}
+    expected = train(learner(tmp_path, **chosen)).losses
+    save = checkpoint.save
+
+    def save_and_stop(*arguments: Any) -> None:
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(learner(tmp_path, **chosen))
+    assert train(learner(tmp_path, **chosen, resume=True, workers=1)).losses == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"architecture": "two-channel", "label_maps": Path("maps")}, "--label-maps needs"),
+        ({"architecture": "unheard-of"}, "--architecture must be two-channel or self-similarity"),
+        ({"crops": 0}, "--crops must be 1 or more"),
+        ({"crop_edge": 9}, "--crop-edge 25 or more"),
+        ({"shift": (2.0, 1.0)}, "--shift must be two lengths"),
+        ({"temperature": 0.0}, "--temperature must be above 0"),
+        ({"label_map_share": 1.5}, "--label-map-share"),
+        ({"max_noise": -1.0}, "--max-noise"),
+        ({"channels": (8, 8, 8)}, "--kernels and --strides must have 3 values"),
+    ],
+)
+def test_settings_that_cannot_be_trained_with(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        learner(tmp_path, **changes)
+
+
+def test_each_architecture_has_its_own_defaults(tmp_path: Path) -> None:
+    nothing: dict[str, Any] = {"channels": (), "kernels": (), "strides": ()}
+    assert settings(tmp_path, **nothing).channels == (96, 192, 256, 512)
+    ours = settings(tmp_path, **nothing, architecture="self-similarity")
+    assert (ours.channels, ours.learning_rate) == ((48, 64, 64, 32), 0.001)
