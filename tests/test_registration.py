@@ -172,5 +172,7 @@ def test_two_parameter_files_run_one_after_the_other(
         settings.AddParameterFile(str(cnnmetric.parameter_files.path(name)))
     settings.SetParameter("MaximumNumberOfIterations", "2")
     settings.SetParameter("CNNMetricModel", str(difference_model))
+    settings.SetParameter("CNNMetricGridSpacing", "2.0")
+    settings.RemoveParameter("CNNMetricBlockSize")
     transform = register(fixed, moving, settings)
     assert transform.GetNumberOfParameterMaps() == 2

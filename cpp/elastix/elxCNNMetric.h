@@ -21,8 +21,8 @@ namespace elastix
  * \parameter Metric: Select this metric as follows:\n
  *    <tt>(Metric "CNNMetric")</tt>
  * \parameter CNNMetricModel: name of an installed model, or path of an .onnx file.\n
- *    <tt>(CNNMetricModel "t1t2")</tt>\n
- *    The default is "t1t2".
+ *    <tt>(CNNMetricModel "t1t2-fast")</tt>\n
+ *    The default is "t1t2-fast".
  * \parameter CNNMetricFixedModality: which of the model's two modalities the fixed image is.\n
  *    <tt>(CNNMetricFixedModality "T1")</tt>\n
  *    The default is the model's first modality.
@@ -34,7 +34,7 @@ namespace elastix
  *    <tt>(CNNMetricNumberOfBlocks 8)</tt>\n
  *    The default is as many as hold NumberOfSpatialSamples patches; 8 where that is not given.
  * \parameter CNNMetricBlockSize: edge of a block, or of a tile in Full mode, in voxels of the evaluation grid; receptive field + k stride.\n
- *    <tt>(CNNMetricBlockSize 33)</tt>\n
+ *    <tt>(CNNMetricBlockSize 27)</tt>\n
  *    The default is the model's nearest to 33.
  * \parameter CNNMetricGridSpacing: voxel size of the evaluation grid in mm.\n
  *    <tt>(CNNMetricGridSpacing 2.0 1.0)</tt>\n

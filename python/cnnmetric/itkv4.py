@@ -64,7 +64,7 @@ class CNNImageToImageMetricv4:
 
     Examples
     --------
-    >>> metric = cnnmetric.CNNImageToImageMetricv4(model="t1t2", fixed_modality="T1")
+    >>> metric = cnnmetric.CNNImageToImageMetricv4(model="t1t2-fast", fixed_modality="T1")
     >>> image_type = itk.Image[itk.F, 3]
     >>> registration = itk.ImageRegistrationMethodv4[image_type, image_type].New()
     >>> registration.SetMetric(metric)
@@ -78,7 +78,7 @@ class CNNImageToImageMetricv4:
         self,
         *,
         dimension: int = 3,
-        model: str | Path = "t1t2",
+        model: str | Path = "t1t2-fast",
         fixed_modality: str = "",
         sampling: str | None = None,
         number_of_blocks: int | None = None,

@@ -82,8 +82,19 @@ def read_parameters(method: str, stage: str, overrides: Mapping[str, str] | None
     parameters = itk.ParameterObject.New()
     parameters.AddParameterFile(str(parameter_files.path(f"{method}_{stage}")))
     for name, value in (overrides or {}).items():
-        parameters.SetParameter(name, value)
+        if name == "CNNMetricModel":
+            choose_model(parameters, value)
+        else:
+            parameters.SetParameter(name, value)
     return parameters
+
+
+def choose_model(parameters: Any, model: str) -> None:
+    """Set the model; where it is another one than before, its block size is its own choice."""
+    before = parameters.GetParameter(0, "CNNMetricModel")
+    parameters.SetParameter("CNNMetricModel", model)
+    if tuple(before) != (model,):
+        parameters.RemoveParameter("CNNMetricBlockSize")
 
 
 def register(

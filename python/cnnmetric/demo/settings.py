@@ -24,7 +24,7 @@ class DemoSettings:
     fixed_modality: str = setting(
         "T1", help_text="which of the model's two modalities the fixed image shows (with --fixed)"
     )
-    model: str = setting("t1t2", help_text="name of a shipped model or path of an .onnx file")
+    model: str = setting("t1t2-fast", help_text="name of a shipped model or path of an .onnx file")
     metric: Literal["cnn", "mi"] = setting("cnn", help_text="learned metric or mutual information")
     compare_mi: bool = setting(
         False, help_text="run mutual information in the same pipeline as well"

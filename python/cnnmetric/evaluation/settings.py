@@ -36,7 +36,9 @@ class RunSettings:
     own: tuple[str, ...] = setting(
         (), help_text="a method of your own parameter files, as name=first.txt,second.txt"
     )
-    model: str = setting("t1t2", help_text="model of the learned metric, a name or an .onnx file")
+    model: str = setting(
+        "t1t2-fast", help_text="model of the learned metric, a name or an .onnx file"
+    )
     labels: str = setting("all", help_text="labels to compare, for example 1-50,85; all but 0: all")
     baseline: str = setting("", help_text=BASELINE_HELP)
     threads: int = setting(1, help_text="of each registration", unit="threads")

@@ -141,5 +141,5 @@ def is_linear(parameters: Any) -> bool:
 def name_model(parameters: Any, task: Task) -> None:
     """Set the model, if one was asked for, and what the fixed image shows."""
     if task.model:
-        parameters.SetParameter("CNNMetricModel", task.model)
+        pipeline.choose_model(parameters, task.model)
     parameters.SetParameter("CNNMetricFixedModality", task.fixed_modality)
