@@ -40,10 +40,12 @@ class ElastixMethod(Method):
         return [(task.fixed, task.moving)]
 
     def register(self, task: Task) -> Iterator[Alignment]:
-        """Run the stages one after the other."""
+        """Run the stages one after the other; linear ones in a row are one step."""
         (fixed, moving), *further = self.images(task)
-        transform = None
-        for name, parameters in self.stages(task):
+        stages = self.stages(task)
+        linear = [is_linear(parameters) for _, parameters in stages]
+        transform, seconds = None, 0.0
+        for place, (name, parameters) in enumerate(stages):
             parameters.SetParameter("RandomSeed", str(task.seed))
             stage = pipeline.register_stage(
                 fixed,
@@ -56,11 +58,15 @@ class ElastixMethod(Method):
                 threads=task.threads,
             )
             transform = stage.transform
+            seconds += stage.seconds
+            if all(linear[place : place + 2]) and place + 1 < len(stages):
+                continue
             yield Alignment(
-                step="linear" if is_linear(parameters) else "deformable",
+                step="linear" if linear[place] else "deformable",
                 displacement=pipeline.displacement_field(task.moving, transform),
-                seconds=stage.seconds,
+                seconds=seconds,
             )
+            seconds = 0.0
 
 
 class MI(ElastixMethod):

@@ -76,6 +76,8 @@ class MIND(ElastixMethod):
         number = len(NEIGHBOURS)
         found.SetParameter("Registration", "MultiMetricMultiResolutionRegistration")
         found.SetParameter(0, "Metric", ["AdvancedMeanSquares"] * number)
+        # By more than one thread, elastix 5.3.1 ends in a segmentation fault with several of these.
+        found.SetParameter("UseMultiThreadingForMetrics", "false")
         for name in ("FixedImagePyramid", "MovingImagePyramid", "Interpolator", "ImageSampler"):
             found.SetParameter(0, name, list(found.GetParameter(0, name)) * number)
         return found
