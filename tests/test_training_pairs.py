@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from cnnmetric.errors import DataError
+from cnnmetric.training.loop import train
 from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.pairs import PairFiles
 from cnnmetric.training.pairs import hashes
@@ -20,6 +22,7 @@ from training_images import blobs
 from training_images import settings
 from training_images import write_image
 from training_images import write_pairs
+from training_images import write_series
 
 BOTH = ("T1", "T2")
 PLAIN = {"lower_quantile": 0.0, "upper_quantile": 1.0}
@@ -162,3 +165,79 @@ def test_image_with_nan(tmp_path: Path) -> None:
     first = write_image(tmp_path / "a.mha", array)
     with pytest.raises(DataError, match=r"a\.mha has NaN"):
         load(tmp_path, first, first)
+
+
+def write_ixi(folder: Path) -> None:
+    """Write three subjects as IXI's archives hold them, T1 and T2 on grids of their own."""
+    for modality, shape, spacing in (("T1", (12, 13, 14), 1.5), ("T2", (16, 17, 18), 1.2)):
+        place = folder / f"IXI-{modality}"
+        place.mkdir(parents=True)
+        for subject in ("IXI012-HH-1211", "IXI002-Guys-0828", "IXI580-IOP-1157"):
+            if (subject, modality) != ("IXI580-IOP-1157", "T2"):
+                name = f"{subject}-{modality}.nii.gz"
+                write_image(place / name, blobs(shape), spacing=[spacing] * 3)
+    (folder / "IXI-T1" / "IXI.xls").write_text("not an image")
+
+
+def test_the_folder_of_ixi_needs_no_table(tmp_path: Path) -> None:
+    write_ixi(tmp_path / "ixi")
+    pairs = read_pairs(tmp_path / "ixi", BOTH)
+    assert [pair.names for pair in pairs] == [
+        (f"{subject}-T1.nii.gz", f"{subject}-T2.nii.gz")
+        for subject in ("IXI002-Guys-0828", "IXI012-HH-1211")
+    ]
+    assert pairs[0].paths[1].parent.name == "IXI-T2"
+    progress = train(
+        settings(tmp_path, pairs=tmp_path / "ixi", training_pairs=1, validation_batches=1, steps=2)
+    )
+    assert set(progress.hashes) == {name for pair in pairs for name in pair.names}
+    assert len(progress.validations) == 1
+
+
+@pytest.mark.parametrize(
+    ("modalities", "message"),
+    [
+        (("T1", "MRA"), r"no subject with T1 and MRA .*\(T1, T2 found\); give the folder"),
+        (("PD", "T2"), r"no subject with PD and T2"),
+    ],
+)
+def test_a_folder_without_these_modalities(
+    tmp_path: Path, modalities: tuple[str, ...], message: str
+) -> None:
+    write_ixi(tmp_path)
+    with pytest.raises(DataError, match=message):
+        read_pairs(tmp_path, modalities)
+
+
+def test_a_folder_that_is_not_ixi(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    with pytest.raises(DataError, match=r"IXI002-Guys-0828-T1.nii.gz \(no such file found\)"):
+        read_pairs(tmp_path, BOTH)
+
+
+def test_dicom_series_are_folders(tmp_path: Path) -> None:
+    array = np.round(blobs((12, 13, 14)))
+    geometry: dict[str, Any] = {"spacing": (1.5, 1.5, 1.5), "origin": (10.0, -5.0, 3.0)}
+    first = write_series(tmp_path / "T1", array, **geometry)
+    second = write_image(tmp_path / "T2.nrrd", -array, **geometry)
+    pair = load(tmp_path, first, second)
+    assert pair.spacing == pytest.approx(1.5)
+    torch.testing.assert_close(pair.images[0], 1 - pair.images[1], atol=1e-6, rtol=0)
+    (tmp_path / "pairs.csv").write_text("subject,T1,T2\na,T1,T2.nrrd\n")
+    (files,) = read_pairs(tmp_path / "pairs.csv", BOTH)
+    before = hashes([files])
+    next(first.iterdir()).unlink()
+    after = hashes([files])
+    assert before["T2.nrrd"] == after["T2.nrrd"]
+    assert before["T1"] != after["T1"]
+
+
+def test_folders_without_one_series(tmp_path: Path) -> None:
+    other = write_image(tmp_path / "T2.mha", blobs((12, 13, 14)), spacing=(1.5, 1.5, 1.5))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty holds no DICOM series and must hold one"):
+        load(tmp_path, tmp_path / "empty", other)
+    for uid in ("1.2.3.4", "1.2.3.5"):
+        folder = write_series(tmp_path / "T1", blobs((12, 13, 14)), spacing=[1.5] * 3, uid=uid)
+    with pytest.raises(DataError, match="T1 holds 2 DICOM series"):
+        load(tmp_path, folder, other)

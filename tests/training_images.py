@@ -56,6 +56,39 @@ def write_image(
     return path
 
 
+def write_series(
+    folder: Path,
+    array: NDArray[Any],
+    *,
+    spacing: Sequence[float],
+    origin: Sequence[float] = (0.0, 0.0, 0.0),
+    uid: str = "1.2.826.0.1.3680043.2.1125.7",
+) -> Path:
+    """Write an image as a DICOM series of MR slices; spacing and origin in ITK order (x, y, z)."""
+    folder.mkdir(exist_ok=True)
+    for number, values in enumerate(array):
+        image = itk.image_from_array(values[None].astype(np.int16))
+        position = [origin[0], origin[1], origin[2] + number * spacing[2]]
+        image.SetSpacing([float(value) for value in spacing])
+        image.SetOrigin([float(value) for value in position])
+        tags = {
+            "0008|0021": "20260101",  # series date
+            "0008|0060": "MR",
+            "0018|0088": str(spacing[2]),
+            "0020|000d": f"{uid}.1",  # study
+            "0020|000e": uid,  # series
+            "0020|0013": str(number + 1),
+            "0020|0032": "\\".join(map(str, position)),
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+        }
+        for tag, value in tags.items():
+            image.GetMetaDataDictionary()[tag] = value
+        writer = itk.GDCMImageIO.New()
+        writer.KeepOriginalUIDOn()
+        itk.imwrite(image, str(folder / f"{uid}.{number:03}.dcm"), imageio=writer)
+    return folder
+
+
 def write_pairs(folder: Path, *, count: int = 2, shape: Sequence[int] = (14, 15, 16)) -> Path:
     """Write pairs whose second modality is the negative of the first, and their table."""
     rows = ["subject,T1,T2"]

@@ -17,6 +17,7 @@ from cnnmetric.csv_table import read_table
 from cnnmetric.errors import DataError
 from cnnmetric.normalisation import normalise
 from cnnmetric.normalisation import quantile_range
+from cnnmetric.training.ixi import find_ixi
 from cnnmetric.training.settings import TrainingSettings
 
 # Voxels are taken as cubes up to this relative difference of their edges.
@@ -54,7 +55,7 @@ class AlignedPair:
 
 
 def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
-    """Read the table of training images.
+    """Read the table of training images, or look through a folder with the IXI data set.
 
     Rows in which one of the two modalities is empty are left out.
 
@@ -64,6 +65,11 @@ def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
         If the table cannot be read, a file does not exist, the table lacks a modality (choose with
         ``--modalities``), or no row has both.
     """
+    if table.is_dir():
+        return [
+            PairFiles(names=(first.name, second.name), paths=(first, second))
+            for first, second in find_ixi(table, modalities)
+        ]
     pairs = []
     for row in read_table(table, role="pairs", columns=modalities):
         names = (row[modalities[0]], row[modalities[1]])
@@ -73,7 +79,7 @@ def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
     if not pairs:
         msg = f"{table} has no row with both {modalities[0]} and {modalities[1]}; add at least one"
         raise DataError(msg)
-    missing = [str(path) for pair in pairs for path in pair.paths if not path.is_file()]
+    missing = [str(path) for pair in pairs for path in pair.paths if not path.exists()]
     if missing:
         msg = f"{table} names files that do not exist: {', '.join(missing)}; correct the table"
         raise DataError(msg)
@@ -90,8 +96,12 @@ def hashes(pairs: list[PairFiles]) -> dict[str, str]:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the SHA-256 of a file, or of all files of a folder in the order of their names."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def load_pair(files: PairFiles, settings: TrainingSettings) -> AlignedPair:
@@ -126,9 +136,11 @@ def load_pair(files: PairFiles, settings: TrainingSettings) -> AlignedPair:
 
 def _read_normalised(path: Path, settings: TrainingSettings) -> Any:
     """Return the image with intensities in [0, 1]; quantiles are of the file's own voxels."""
+    if path.is_dir():
+        _check_series(path)
     try:
         image = itk.imread(str(path), itk.F)
-    except (RuntimeError, TypeError, KeyError) as error:
+    except (RuntimeError, TypeError, KeyError, OSError) as error:
         msg = f"cannot read the image {path}: {error}"
         raise DataError(msg) from error
     if image.GetImageDimension() != settings.dimension:
@@ -143,6 +155,20 @@ def _read_normalised(path: Path, settings: TrainingSettings) -> Any:
     )
     array[...] = normalise(array, low=low, high=high)
     return image
+
+
+def _check_series(folder: Path) -> None:
+    """Refuse a folder that does not hold exactly one series of DICOM slices."""
+    names = itk.GDCMSeriesFileNames.New()
+    names.SetUseSeriesDetails(True)
+    names.SetDirectory(str(folder))
+    number = len(names.GetSeriesUIDs())
+    if number != 1:
+        msg = (
+            f"the folder {folder} holds {number or 'no'} DICOM series and must hold one: name a "
+            "folder with the slices of one image, or an image file"
+        )
+        raise DataError(msg)
 
 
 def _check_headers(first: Any, second: Any, files: PairFiles) -> None:

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The IXI data set as it is downloaded, without a table.
+
+Its archives hold files like ``IXI002-Guys-0828-T1.nii.gz``: subject, hospital, number of the scan
+and modality (T1, T2, PD, MRA). T1 and T2 have grids of their own and are aligned by their headers.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cnnmetric.errors import DataError
+
+_NAME = re.compile(r"(IXI\d+-[^-]+-\d+)-([^-.]+)\.nii(?:\.gz)?")
+
+
+def find_ixi(folder: Path, modalities: tuple[str, ...]) -> list[tuple[Path, ...]]:
+    """Return the files of every subject that has all modalities, sorted by name.
+
+    Parameters
+    ----------
+    folder
+        Where the archives were unpacked, in one folder or in one for each modality.
+    modalities
+        As IXI calls them, for example ``("T1", "T2")``.
+
+    Raises
+    ------
+    DataError
+        If there is no such subject, with the modalities that were found.
+    """
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.rglob("IXI*.nii*")):
+        name = _NAME.fullmatch(path.name)
+        if name:
+            found.setdefault(name[1], {})[name[2]] = path
+    pairs = [
+        tuple(files[modality] for modality in modalities)
+        for _, files in sorted(found.items())
+        if set(modalities) <= set(files)
+    ]
+    if not pairs:
+        there = sorted({modality for files in found.values() for modality in files})
+        msg = (
+            f"the folder {folder} has no subject with {' and '.join(modalities)} in files named "
+            f"like IXI002-Guys-0828-T1.nii.gz ({', '.join(there) or 'no such file'} found); give "
+            "the folder of IXI, or a table of pairs"
+        )
+        raise DataError(msg)
+    return pairs
