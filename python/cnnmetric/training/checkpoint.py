@@ -34,6 +34,12 @@ class Progress:
         SHA-256 of every image by its name in the table.
     seconds
         Time spent in steps, over all sessions of the run.
+    validations
+        Step, loss and accuracy of every validation.
+    best
+        The network's weights at the validation with the lowest loss; None without validation.
+    curves
+        The metric around the true alignment of held-out pairs, see `validation.shift_curves`.
     """
 
     spacing: float
@@ -41,6 +47,16 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    validations: list[tuple[int, float, float]] = field(default_factory=list)
+    best: dict[str, torch.Tensor] | None = None
+    curves: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def best_step(self) -> int:
+        """The step after which the validation loss was lowest; without validation the last."""
+        if not self.validations:
+            return self.step
+        return min(self.validations, key=lambda row: row[1])[0]
 
     @property
     def step(self) -> int:

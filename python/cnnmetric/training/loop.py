@@ -23,8 +23,11 @@ from cnnmetric.training.export import ModelDescription
 from cnnmetric.training.export import export_model
 from cnnmetric.training.label_maps import find_label_maps
 from cnnmetric.training.label_maps import load_label_map
+from cnnmetric.training.log import draw_curve
+from cnnmetric.training.log import write_log
 from cnnmetric.training.objectives import Objective
 from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.pairs import PairFiles
 from cnnmetric.training.pairs import hashes
 from cnnmetric.training.pairs import load_pair
 from cnnmetric.training.pairs import read_pairs
@@ -32,6 +35,8 @@ from cnnmetric.training.pairs import sha256
 from cnnmetric.training.record import summary
 from cnnmetric.training.record import write_record
 from cnnmetric.training.settings import TrainingSettings
+from cnnmetric.training.validation import Validator
+from cnnmetric.training.validation import shift_curves
 
 # One-cycle: the rate rises from peak / 25 during this share of the steps.
 WARM_UP = 0.1
@@ -83,7 +88,8 @@ def _train_on_images(
 ) -> Progress:
     files = read_pairs(settings.pairs, settings.modality_names)
     maps = find_label_maps(settings.label_maps) if settings.label_maps else []
-    digests = hashes(files) | {path.name: sha256(path) for path in maps}
+    files, held_out = _split(settings, files)
+    digests = hashes([*files, *held_out]) | {path.name: sha256(path) for path in maps}
     progress = checkpoint.load(settings, objective.network, optimizer) if settings.resume else None
     if progress and progress.hashes != digests:
         changed = sorted(set(progress.hashes.items()) ^ set(digests.items()))
@@ -97,8 +103,49 @@ def _train_on_images(
         spacing = settings.spacing or statistics.median(pair.spacing for pair in pairs)
         progress = Progress(spacing=float(f"{spacing:.6g}"), hashes=digests)
     label_maps = [load_label_map(path) for path in tqdm(maps, desc="reading", unit="map")]
-    descend(settings, objective, optimizer, objective.sampler(pairs, label_maps), progress)
+    sampler = objective.sampler(pairs, label_maps, settings)
+    validation = [load_pair(item, settings) for item in held_out]
+    validator = Validator(validation, objective, settings) if validation else None
+    descend(settings, objective, optimizer, sampler, progress, validator)
+    _keep_best(objective.network, progress)
+    progress.curves = [
+        curve.record() for pair in validation for curve in shift_curves(objective.network, pair)
+    ]
     return progress
+
+
+def _split(
+    settings: TrainingSettings, files: list[PairFiles]
+) -> tuple[list[PairFiles], list[PairFiles]]:
+    """Return the pairs to train on and those to validate on.
+
+    Raises
+    ------
+    DataError
+        If there are too few, or one is in both.
+    """
+    if settings.validation is not None:
+        held_out = read_pairs(settings.validation, settings.modality_names)
+        both = {item.paths[0].resolve() for item in files} & {
+            item.paths[0].resolve() for item in held_out
+        }
+        if both:
+            msg = (
+                f"{', '.join(sorted(map(str, both)))} would be trained on and validated on; take "
+                f"it out of {settings.pairs} or {settings.validation}"
+            )
+            raise DataError(msg)
+        return files, held_out
+    number = settings.training_pairs
+    if not number:
+        return files, []
+    if number >= len(files):
+        msg = (
+            f"--training-pairs {number} leaves none of the {len(files)} pairs of {settings.pairs} "
+            "to validate on; lower it, or leave it out"
+        )
+        raise DataError(msg)
+    return files[:number], files[number:]
 
 
 def descend(
@@ -107,6 +154,7 @@ def descend(
     optimizer: torch.optim.Optimizer,
     sampler: Dataset[Any],
     progress: Progress,
+    validator: Validator | None = None,
 ) -> None:
     """Take the steps that are left, in place; a checkpoint is written at intervals and at the end.
 
@@ -156,11 +204,21 @@ def descend(
             f"{rate:.0f} patches/s",
             refresh=False,
         )
-        if progress.step % settings.checkpoint_every == 0 or progress.step == settings.steps:
+        last = progress.step == settings.steps
+        if validator and (last or progress.step % settings.validate_every == 0):
+            validator.validate(progress, device)
+        if last or progress.step % settings.checkpoint_every == 0:
             checkpoint.save(settings, network, optimizer, progress)
+            write_log(settings.log, progress)
+
+
+def _keep_best(network: PatchNetwork, progress: Progress) -> None:
+    if progress.best is not None:
+        network.load_state_dict(progress.best)
 
 
 def _finish(settings: TrainingSettings, network: PatchNetwork, progress: Progress) -> None:
+    _keep_best(network, progress)
     description = ModelDescription(
         spacing=progress.spacing,
         modalities=settings.modality_names,
@@ -170,6 +228,9 @@ def _finish(settings: TrainingSettings, network: PatchNetwork, progress: Progres
     )
     export_model(network, settings.out, description)
     write_record(settings.record, settings, progress)
+    write_log(settings.log, progress)
+    title = f"{settings.out.name}: {settings.architecture}"
+    draw_curve(progress, title=title).savefig(settings.out.with_suffix(".png"), dpi=150)
 
 
 def _device(settings: TrainingSettings) -> torch.device:

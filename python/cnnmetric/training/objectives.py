@@ -47,7 +47,10 @@ class Objective(ABC):
 
     @abstractmethod
     def sampler(
-        self, pairs: Sequence[AlignedPair], label_maps: Sequence[NDArray[np.int16]]
+        self,
+        pairs: Sequence[AlignedPair],
+        label_maps: Sequence[NDArray[np.int16]],
+        settings: TrainingSettings,
     ) -> Dataset[Any]:
         """Return the batches; item ``n`` is that of step ``n``."""
 
@@ -72,10 +75,13 @@ class HingeObjective(Objective):
         self._settings = settings
 
     def sampler(
-        self, pairs: Sequence[AlignedPair], label_maps: Sequence[NDArray[np.int16]]
+        self,
+        pairs: Sequence[AlignedPair],
+        label_maps: Sequence[NDArray[np.int16]],
+        settings: TrainingSettings,
     ) -> Dataset[Any]:
         """Return patches and labels."""
-        return PatchSampler(pairs, self._settings, edge=self.network.receptive_field)
+        return PatchSampler(pairs, settings, edge=self.network.receptive_field)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Return gradient descent with momentum."""
@@ -107,10 +113,13 @@ class ContrastiveObjective(Objective):
         self._settings = settings
 
     def sampler(
-        self, pairs: Sequence[AlignedPair], label_maps: Sequence[NDArray[np.int16]]
+        self,
+        pairs: Sequence[AlignedPair],
+        label_maps: Sequence[NDArray[np.int16]],
+        settings: TrainingSettings,
     ) -> Dataset[Any]:
         """Return crops."""
-        return CropSampler(pairs, label_maps, self._settings)
+        return CropSampler(pairs, label_maps, settings)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Return AdamW; gradient descent was many times slower here."""

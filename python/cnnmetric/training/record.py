@@ -31,6 +31,7 @@ def summary(settings: TrainingSettings, progress: Progress) -> dict[str, Any]:
         "final_loss": float(np.mean(progress.losses[-WINDOW:])),
         "final_accuracy": float(np.mean(progress.accuracies[-WINDOW:])),
         "averaged_over_steps": min(WINDOW, progress.step),
+        "exported_step": progress.best_step,
         "data_sha256": progress.hashes,
     }
 
@@ -56,6 +57,10 @@ def write_record(path: Path, settings: TrainingSettings, progress: Progress) -> 
         "steps_per_point": WINDOW,
         "loss": _means(progress.losses),
         "accuracy": _means(progress.accuracies),
+    }
+    record["validation"] = {
+        "step_loss_accuracy": progress.validations,
+        "curves": progress.curves,
     }
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -37,7 +37,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 # These say how the program was called this time, not what was trained.
 CALL = frozenset({"resume", "export_only"})
 # These may differ when an interrupted run is continued, since they do not shape the result.
-FREE_ON_RESUME = frozenset({"pairs", "label_maps", "out", "threads", "workers", "checkpoint_every"})
+FREE_ON_RESUME = frozenset(
+    {"pairs", "validation", "label_maps", "out", "threads", "workers", "checkpoint_every"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ class TrainingSettings:
 
     pairs: Path = setting(
         help_text="CSV table: a header row, one aligned subject a row, one column of image files "
-        "per modality; file names are relative to the table",
+        "per modality; file names are relative to the table; or the folder of IXI",
         source=OURS,
         positional=True,
     )
@@ -58,6 +60,24 @@ class TrainingSettings:
     out: Path = setting(
         help_text="the .onnx file to write; checkpoint and run record are put beside it",
         source=OURS,
+    )
+
+    training_pairs: int = setting(
+        0,
+        help_text="train on the first so many pairs of the table and validate on the others; 0 "
+        "trains on all",
+        source="the paper's k",
+    )
+    validation: Path | None = setting(
+        None,
+        help_text="CSV table as the first one, of pairs to validate on",
+        source=OURS,
+    )
+    validate_every: int = setting(
+        100, help_text="interval of validations", unit="steps", source=OURS
+    )
+    validation_batches: int = setting(
+        8, help_text="batches of a validation, the same each time", source=OURS
     )
 
     dimension: int = setting(3, help_text="dimension of images and network: 2 or 3", source=PAPER)
@@ -270,6 +290,13 @@ class TrainingSettings:
             "--batch-size, --steps and --checkpoint-every must be 1 or more": (
                 min(self.batch_size, self.steps, self.checkpoint_every) >= 1
             ),
+            "--validate-every and --validation-batches must be 1 or more": (
+                min(self.validate_every, self.validation_batches) >= 1
+            ),
+            "--training-pairs must be 0 or more": self.training_pairs >= 0,
+            "--training-pairs and --validation exclude each other": (
+                not self.training_pairs or self.validation is None
+            ),
             "--scale must be two factors above 0, the smaller one first": (
                 0 < self.scale[0] <= self.scale[1]
             ),
@@ -311,8 +338,15 @@ class TrainingSettings:
         """The run record beside the model."""
         return self.out.with_suffix(".json")
 
+    @property
+    def log(self) -> Path:
+        """The table of losses beside the model."""
+        return self.out.with_suffix(".csv")
+
     def as_record(self) -> dict[str, Any]:
         """Return what was trained as JSON values; of files only the name, not where they lay."""
         record = to_record(self) | {"pairs": self.pairs.name, "out": self.out.name}
-        record["label_maps"] = self.label_maps and self.label_maps.name
+        for name in ("label_maps", "validation"):
+            folder = getattr(self, name)
+            record[name] = folder and folder.name
         return {name: value for name, value in record.items() if name not in CALL}
