@@ -62,7 +62,7 @@ class CropSampler(Dataset[torch.Tensor]):
         settings: TrainingSettings,
     ) -> None:
         self._settings = settings
-        self._pairs = [_source(torch.nan_to_num(pair.images), settings.seed) for pair in pairs]
+        self._pairs = [_source(pair.images, settings.seed) for pair in pairs]
         self._label_maps = label_maps
         self._rendered: dict[tuple[int, int], _Source] = {}
         self._offsets = patch_offsets(settings.crop_edge, settings.dimension)
@@ -117,7 +117,8 @@ class CropSampler(Dataset[torch.Tensor]):
         places = ((slice(0, 2), centre), (slice(1, 2), centre + shift))
         for target, (channels, place) in zip((crop[:2], crop[2:]), places, strict=True):
             images = source.images[channels]
-            target[:] = extract(images, self._offsets, matrix, place, outside="zeros")
+            found = extract(images, self._offsets, matrix, place, outside="zeros")
+            target[:] = found.nan_to_num_()  # NaN is beyond the second image
 
     def _vary_intensities(self, rng: np.random.Generator, crops: torch.Tensor) -> None:
         """Change contrasts; the shifted crop looks as the one that it was shifted from."""

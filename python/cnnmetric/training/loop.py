@@ -18,6 +18,7 @@ from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.training import checkpoint
 from cnnmetric.training.architecture import PatchNetwork
+from cnnmetric.training.cache import cached_pair
 from cnnmetric.training.checkpoint import Progress
 from cnnmetric.training.export import ModelDescription
 from cnnmetric.training.export import export_model
@@ -27,6 +28,7 @@ from cnnmetric.training.log import draw_curve
 from cnnmetric.training.log import write_log
 from cnnmetric.training.objectives import Objective
 from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.pairs import PairFiles
 from cnnmetric.training.pairs import hashes
 from cnnmetric.training.pairs import load_pair
@@ -98,13 +100,19 @@ def _train_on_images(
             f"({', '.join(sorted({name for name, _ in changed}))}); train without --resume"
         )
         raise DataError(msg)
-    pairs = [load_pair(item, settings) for item in tqdm(files, desc="reading", unit="pair")]
+
+    def load(item: PairFiles) -> AlignedPair:
+        if settings.cache is None:
+            return load_pair(item, settings)
+        return cached_pair(item, settings, digests)
+
+    pairs = [load(item) for item in tqdm(files, desc="reading", unit="pair")]
     if progress is None:
         spacing = settings.spacing or statistics.median(pair.spacing for pair in pairs)
         progress = Progress(spacing=float(f"{spacing:.6g}"), hashes=digests)
     label_maps = [load_label_map(path) for path in tqdm(maps, desc="reading", unit="map")]
     sampler = objective.sampler(pairs, label_maps, settings)
-    validation = [load_pair(item, settings) for item in held_out]
+    validation = [load(item) for item in held_out]
     validator = Validator(validation, objective, settings) if validation else None
     descend(settings, objective, optimizer, sampler, progress, validator)
     _keep_best(objective.network, progress)

@@ -38,7 +38,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 CALL = frozenset({"resume", "export_only"})
 # These may differ when an interrupted run is continued, since they do not shape the result.
 FREE_ON_RESUME = frozenset(
-    {"pairs", "validation", "label_maps", "out", "threads", "workers", "checkpoint_every"}
+    {"pairs", "validation", "label_maps", "cache", "out", "threads", "workers", "checkpoint_every"}
 )
 
 
@@ -71,6 +71,12 @@ class TrainingSettings:
     validation: Path | None = setting(
         None,
         help_text="CSV table as the first one, of pairs to validate on",
+        source=OURS,
+    )
+    cache: Path | None = setting(
+        None,
+        help_text="folder for the prepared images, which are then read where patches are taken "
+        "from and not held in memory",
         source=OURS,
     )
     validate_every: int = setting(
@@ -346,7 +352,7 @@ class TrainingSettings:
     def as_record(self) -> dict[str, Any]:
         """Return what was trained as JSON values; of files only the name, not where they lay."""
         record = to_record(self) | {"pairs": self.pairs.name, "out": self.out.name}
-        for name in ("label_maps", "validation"):
+        for name in ("label_maps", "validation", "cache"):
             folder = getattr(self, name)
             record[name] = folder and folder.name
         return {name: value for name, value in record.items() if name not in CALL}
