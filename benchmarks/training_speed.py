@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does sampling keep up with the network? Patches per second of both, one thread each.
+
+    python benchmarks/training_speed.py pairs.csv --modalities T1,T2 --out unused.onnx
+
+takes the options of ``python -m cnnmetric.train`` and writes nothing. The sampler works in a
+process beside the training, so on two cores training is as fast as the slower of the two.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import torch
+
+from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import settings_from
+from cnnmetric.errors import CNNMetricError
+from cnnmetric.training.label_maps import find_label_maps
+from cnnmetric.training.label_maps import load_label_map
+from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.pairs import load_pair
+from cnnmetric.training.pairs import read_pairs
+from cnnmetric.training.settings import TrainingSettings
+
+WARM_UP, MEASURED = 2, 10  # batches
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0, or 1 after an error."""
+    try:
+        parser = parser_for(TrainingSettings, "Patches per second of sampling and of the network.")
+        print(report(settings_from(parser.parse_args(arguments))))
+    except CNNMetricError as error:
+        print(f"training_speed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def report(settings: TrainingSettings) -> str:
+    """Measure and return a Markdown table."""
+    torch.set_num_threads(1)
+    objective = objective_of(settings)
+    network = objective.network
+    layout = torch.channels_last_3d if settings.dimension == 3 else torch.channels_last
+    network.to(memory_format=layout)  # type: ignore[call-overload]
+    optimizer = objective.optimizer()
+    files = read_pairs(settings.pairs, settings.modality_names)
+    maps = find_label_maps(settings.label_maps) if settings.label_maps else []
+    sampler = objective.sampler(
+        [load_pair(item, settings) for item in files],
+        [load_label_map(path) for path in maps],
+        settings,
+    )
+    batch = sampler[0]
+
+    def sample(step: int) -> None:
+        sampler[step]
+
+    def learn(step: int) -> None:
+        loss = objective.loss(batch, torch.device("cpu"))[0]
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    rates = [objective.size() * _per_second(work) for work in (sample, learn)]
+    return (
+        "| | patches per second |\n|---|---:|\n"
+        f"| sampling | {rates[0]:.0f} |\n| network, forward and backward | {rates[1]:.0f} |\n"
+        f"| ratio | {rates[0] / rates[1]:.2f} |"
+    )
+
+
+def _per_second(work: Callable[[int], None]) -> float:
+    for step in range(WARM_UP):
+        work(step)
+    started = time.perf_counter()
+    for step in range(WARM_UP, WARM_UP + MEASURED):
+        work(step)
+    return MEASURED / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
