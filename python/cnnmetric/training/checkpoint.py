@@ -38,6 +38,8 @@ class Progress:
         Step, loss and accuracy of every validation.
     best
         The network's weights at the validation with the lowest loss; None without validation.
+    processes
+        How many processes trained together.
     curves
         The metric around the true alignment of held-out pairs, see `validation.shift_curves`.
     """
@@ -49,6 +51,7 @@ class Progress:
     seconds: float = 0.0
     validations: list[tuple[int, float, float]] = field(default_factory=list)
     best: dict[str, torch.Tensor] | None = None
+    processes: int = 1
     curves: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from typing import Any
@@ -34,6 +35,8 @@ from cnnmetric.training.pairs import hashes
 from cnnmetric.training.pairs import load_pair
 from cnnmetric.training.pairs import read_pairs
 from cnnmetric.training.pairs import sha256
+from cnnmetric.training.processes import ALONE
+from cnnmetric.training.processes import Processes
 from cnnmetric.training.record import summary
 from cnnmetric.training.record import write_record
 from cnnmetric.training.settings import TrainingSettings
@@ -47,6 +50,8 @@ START_DIVISOR = 25.0
 
 def train(settings: TrainingSettings) -> Progress:
     """Train, export ``settings.out`` and write the run record beside it.
+
+    Under ``torchrun``, every process takes batches of its own, and the first one writes the files.
 
     Raises
     ------
@@ -65,11 +70,14 @@ def train(settings: TrainingSettings) -> Progress:
     objective = objective_of(settings)
     network = objective.network
     optimizer = objective.optimizer()
+    processes = Processes.of_environment(_device(settings))
     if settings.export_only:
         progress = checkpoint.load(settings, network, optimizer)
     else:
-        progress = _train_on_images(settings, objective, optimizer)
-    _finish(settings, network, progress)
+        progress = _train_on_images(settings, objective, optimizer, processes)
+    if processes.first:
+        _finish(settings, network, progress)
+    processes.wait()
     return progress
 
 
@@ -86,7 +94,10 @@ def learning_rate(settings: TrainingSettings, step: int) -> float:
 
 
 def _train_on_images(
-    settings: TrainingSettings, objective: Objective, optimizer: torch.optim.Optimizer
+    settings: TrainingSettings,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    processes: Processes,
 ) -> Progress:
     files = read_pairs(settings.pairs, settings.modality_names)
     maps = find_label_maps(settings.label_maps) if settings.label_maps else []
@@ -100,6 +111,12 @@ def _train_on_images(
             f"({', '.join(sorted({name for name, _ in changed}))}); train without --resume"
         )
         raise DataError(msg)
+    if progress and progress.processes != processes.size:
+        msg = (
+            f"the run in {settings.checkpoint} had {progress.processes} processes and now has "
+            f"{processes.size}; start as many"
+        )
+        raise SettingsError(msg)
 
     def load(item: PairFiles) -> AlignedPair:
         if settings.cache is None:
@@ -109,12 +126,14 @@ def _train_on_images(
     pairs = [load(item) for item in tqdm(files, desc="reading", unit="pair")]
     if progress is None:
         spacing = settings.spacing or statistics.median(pair.spacing for pair in pairs)
-        progress = Progress(spacing=float(f"{spacing:.6g}"), hashes=digests)
+        progress = Progress(
+            spacing=float(f"{spacing:.6g}"), hashes=digests, processes=processes.size
+        )
     label_maps = [load_label_map(path) for path in tqdm(maps, desc="reading", unit="map")]
     sampler = objective.sampler(pairs, label_maps, settings)
     validation = [load(item) for item in held_out]
     validator = Validator(validation, objective, settings) if validation else None
-    descend(settings, objective, optimizer, sampler, progress, validator)
+    descend(settings, objective, optimizer, sampler, progress, validator, processes)
     _keep_best(objective.network, progress)
     progress.curves = [
         curve.record() for pair in validation for curve in shift_curves(objective.network, pair)
@@ -163,6 +182,7 @@ def descend(
     sampler: Dataset[Any],
     progress: Progress,
     validator: Validator | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Take the steps that are left, in place; a checkpoint is written at intervals and at the end.
 
@@ -179,17 +199,26 @@ def descend(
     batches = DataLoader(
         sampler,
         batch_size=None,
-        sampler=range(progress.step, settings.steps),
+        sampler=processes.steps(progress.step, settings.steps),
         num_workers=settings.workers,
     )
-    bar = tqdm(batches, desc="training", unit="step", initial=progress.step, total=settings.steps)
+    bar = tqdm(
+        batches,
+        desc="training",
+        unit="step",
+        initial=progress.step,
+        total=settings.steps,
+        disable=not processes.first,
+    )
     started = time.monotonic()
     for batch in bar:
         step = progress.step
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, step)
         loss, right = objective.loss(batch, device)
-        value = loss.item()
+        measures = torch.stack([loss.detach(), right])
+        processes.average([measures])
+        value, accuracy = measures.tolist()
         if not math.isfinite(value):
             bar.close()
             msg = (
@@ -199,13 +228,14 @@ def descend(
             raise CNNMetricError(msg)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        processes.average(weight.grad for weight in network.parameters())
         optimizer.step()
         progress.losses.append(value)
-        progress.accuracies.append(right.item())
+        progress.accuracies.append(accuracy)
         now = time.monotonic()
         progress.seconds += now - started
         started = now
-        rate = (bar.format_dict["rate"] or 0) * objective.size()
+        rate = (bar.format_dict["rate"] or 0) * objective.size() * processes.size
         bar.set_postfix_str(
             f"loss {statistics.fmean(progress.losses[-100:]):.3f}, "
             f"accuracy {statistics.fmean(progress.accuracies[-100:]):.3f}, "
@@ -215,7 +245,7 @@ def descend(
         last = progress.step == settings.steps
         if validator and (last or progress.step % settings.validate_every == 0):
             validator.validate(progress, device)
-        if last or progress.step % settings.checkpoint_every == 0:
+        if processes.first and (last or progress.step % settings.checkpoint_every == 0):
             checkpoint.save(settings, network, optimizer, progress)
             write_log(settings.log, progress)
 
@@ -246,7 +276,9 @@ def _device(settings: TrainingSettings) -> torch.device:
     if settings.device == "cuda" and not available:
         msg = "--device cuda was asked for, but PyTorch finds no CUDA device; use --device cpu"
         raise SettingsError(msg)
-    return torch.device("cuda" if available and settings.device != "cpu" else "cpu")
+    if not available or settings.device == "cpu":
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # of torchrun
 
 
 def _to_device(optimizer: torch.optim.Optimizer, device: torch.device) -> None:

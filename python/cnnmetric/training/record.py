@@ -32,6 +32,7 @@ def summary(settings: TrainingSettings, progress: Progress) -> dict[str, Any]:
         "final_accuracy": float(np.mean(progress.accuracies[-WINDOW:])),
         "averaged_over_steps": min(WINDOW, progress.step),
         "exported_step": progress.best_step,
+        "processes": progress.processes,
         "data_sha256": progress.hashes,
     }
 
