@@ -120,7 +120,7 @@ def synthetic_t2(
 
 def write(file: Path, header: list[str], rows: Sequence[Sequence[Any]]) -> None:
     """Write a table."""
-    with file.open("w", newline="") as stream:
+    with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(header)
         writer.writerows(rows)

@@ -116,7 +116,7 @@ def test_two_registrations_at_once_are_as_one_after_the_other(
 
 def resident_memory() -> float:
     """Return how much memory this process holds, in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 

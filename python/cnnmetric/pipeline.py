@@ -266,7 +266,8 @@ def folded_share(moving: Any, transform: Any) -> float:
 
 def _reason(log: Path) -> str:
     """Return what elastix's log says of the exception that it ended with."""
-    found = re.findall(r"^Description: (?:ITK ERROR: \S+: )?(.*)", log.read_text(), re.MULTILINE)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    found = re.findall(r"^Description: (?:ITK ERROR: \S+: )?(.*)", text, re.MULTILINE)
     return found[-1] if found else "it failed without a reason in its log"
 
 

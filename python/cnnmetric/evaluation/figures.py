@@ -202,7 +202,7 @@ def read_label_names(file: Path) -> dict[int, str]:
     """
     found = {}
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         msg = f"cannot read the names of the labels from {file}: {error}"
         raise DataError(msg) from error

@@ -69,7 +69,10 @@ def run_all(jobs: Sequence[Job], *, workers: int, scheduler: str) -> Iterator[di
 def run_in_process(job: Job) -> dict[str, Any]:
     """Run a job in a new process and return its record, which says so if the process died."""
     environment = {**os.environ, **dict.fromkeys(_THREADS, str(job.threads))}
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "output.txt").open("w+") as out:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        (Path(folder) / "output.txt").open("w+", encoding="utf-8", errors="replace") as out,
+    ):
         (Path(folder) / job_module.JOB_FILE).write_bytes(pickle.dumps(job))
         command = [sys.executable, "-m", job_module.__name__, folder]
         status = subprocess.run(

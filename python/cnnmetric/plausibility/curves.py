@@ -80,7 +80,7 @@ def curve(name: str, evaluate: Evaluate, perturbation: Perturbation, points: int
 
 def write(curves: Sequence[Curve], file: Path) -> None:
     """Write curves as CSV, one row per place."""
-    with file.open("w", newline="") as stream:
+    with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["metric", "perturbation", "unit", "amount", "value", "derivative"])
         for curve in curves:

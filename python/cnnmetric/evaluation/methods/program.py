@@ -34,7 +34,14 @@ def call(program: str, *arguments: object, threads: int) -> dict[str, Any]:
     """
     command = [sys.executable, str(_PROGRAMS / program), *map(str, arguments)]
     environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()[-_LINES_SHOWN:]
         msg = f"{program} ended with status {done.returncode}: {' / '.join(lines) or 'no message'}"
