@@ -68,7 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(settings: SamplesSettings) -> list[dict[str, Any]]:
     """Run the registrations that have no result yet and return all results."""
-    lines = settings.results.read_text().splitlines() if settings.results.is_file() else []
+    lines = (
+        settings.results.read_text(encoding="utf-8").splitlines()
+        if settings.results.is_file()
+        else []
+    )
     results = [json.loads(line) for line in lines]
     done = {(row["sampler"], row["samples"], row["seed"]) for row in results}
     case = choose_case(DemoSettings())
@@ -95,7 +99,7 @@ def run(settings: SamplesSettings) -> list[dict[str, Any]]:
                 row = {"sampler": sampler, "samples": samples, "seed": seed}
                 row |= {name: found[name] for name in MEASURES}
                 results.append(row)
-                with settings.results.open("a") as file:
+                with settings.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
                 print(row, file=sys.stderr)
     return results

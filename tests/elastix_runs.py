@@ -76,7 +76,7 @@ def log_of(fixed: Any, moving: Any, parameter_object: Any, folder: Path, **optio
         log_file_name="elastix.log",
         **options,
     )
-    return (folder / "elastix.log").read_text()
+    return (folder / "elastix.log").read_text(encoding="utf-8")
 
 
 def setups(log: str) -> list[str]:

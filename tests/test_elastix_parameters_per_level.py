@@ -83,7 +83,7 @@ def test_device_per_resolution(difference_model: Path, tmp_path: Path) -> None:
     # The second is no device, so the first resolution must have used the first.
     with pytest.raises(cnnmetric.MetricError, match="Device 'abacus' is not known"):
         levels(difference_model, tmp_path, CNNMetricDevice=["cpu", "abacus"])
-    assert len(setups((tmp_path / "elastix.log").read_text())) == 1
+    assert len(setups((tmp_path / "elastix.log").read_text(encoding="utf-8"))) == 1
 
 
 def test_default_grid_follows_the_pyramid(difference_model: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("subjects")
     write_subjects(found, SHIFTS)
     write_translation_parameters(found)
-    lines = (found / "registrations.csv").read_text().splitlines(keepends=True)
+    lines = (found / "registrations.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (found / "one.csv").write_text("".join(lines[:2]))
     return found
 
@@ -68,7 +68,10 @@ def arguments(folder: Path, out: Path, *, methods: str = "mine", own: str = "") 
 
 
 def records(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line)
+        for line in (out / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def test_registers_on_a_cluster_continues_and_shows(
@@ -95,7 +98,7 @@ def test_a_registration_that_fails_is_recorded_and_tried_again_on_request(
     folder: Path, tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "other.txt"
-    good = (folder / "translation.txt").read_text()
+    good = (folder / "translation.txt").read_text(encoding="utf-8")
     file.write_text(good.replace("AdvancedMattesMutualInformation", "NoMetricOfElastix"))
     out, own = tmp_path / "out", f"mine={file}"
     command = [*arguments(folder, out, own=own), "--registrations", str(folder / "one.csv")]

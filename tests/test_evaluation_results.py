@@ -32,7 +32,7 @@ def test_records_are_there_for_the_next_run(tmp_path: Path) -> None:
 def test_a_line_that_a_killed_run_left_incomplete_is_dropped(tmp_path: Path) -> None:
     Results(tmp_path).append(record(1))
     file = tmp_path / "results.jsonl"
-    whole = file.read_text()
+    whole = file.read_text(encoding="utf-8")
     file.write_text(whole + whole[:20])
     results = Results(tmp_path)
     assert results.records == [record(1)]
@@ -43,7 +43,7 @@ def test_a_line_that_a_killed_run_left_incomplete_is_dropped(tmp_path: Path) -> 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     Results(tmp_path).append(record(1))
     file = tmp_path / "results.jsonl"
-    file.write_text(file.read_text() + "rubbish\n")
+    file.write_text(file.read_text(encoding="utf-8") + "rubbish\n")
     with pytest.raises(DataError, match=r"line 2, is no record .* remove the line"):
         Results(tmp_path)
 

@@ -71,7 +71,9 @@ def test_callback_gets_what_the_log_shows(
             output_directory=str(tmp_path),
             log_file_name="log",
         )
-    rows = [line.split("\t") for line in (tmp_path / "log").read_text().splitlines()]
+    rows = [
+        line.split("\t") for line in (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    ]
     header = next(row for row in rows if row[0] == "1:ItNr")
     table = [row for row in rows if len(row) == len(header) and row[0].isdigit()]
     assert len(seen) == len(table) == 4

@@ -231,5 +231,5 @@ def test_several_fixed_images_each_with_a_metric(difference_model: Path, tmp_pat
     method.SetOutputDirectory(str(tmp_path))
     method.SetLogFileName("elastix.log")
     method.UpdateLargestPossibleRegion()
-    row = iterations((tmp_path / "elastix.log").read_text())[0]
+    row = iterations((tmp_path / "elastix.log").read_text(encoding="utf-8"))[0]
     assert row["2:Metric1"] > 1.1 * row["2:Metric0"]  # the other contrast fits less

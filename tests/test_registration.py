@@ -147,7 +147,9 @@ def test_exact_value_is_that_of_the_whole_image(
         output_directory=str(tmp_path),
         log_file_name="log",
     )
-    table = [line.split("\t") for line in (tmp_path / "log").read_text().splitlines()]
+    table = [
+        line.split("\t") for line in (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    ]
     header = next(row for row in table if row[0] == "1:ItNr")
     column = next(i for i, name in enumerate(header) if "ExactMetric" in name)
     values = [float(row[column]) for row in table if len(row) == len(header) and row[0].isdigit()]

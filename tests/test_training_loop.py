@@ -119,7 +119,7 @@ def test_one_cycle_cannot_be_made_longer(tmp_path: Path) -> None:
 def test_record_tells_settings_versions_data_and_curve(tmp_path: Path) -> None:
     write_pairs(tmp_path)
     progress = train(settings(tmp_path, steps=120, batch_size=2))
-    record = json.loads((tmp_path / "model.json").read_text())
+    record = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     assert record["settings"]["momentum"] == 0.9
     assert record["final_loss"] == pytest.approx(np.mean(progress.losses[-100:]))
     assert set(record["data_sha256"]) == {f"{i}_{m}.nii.gz" for i in (0, 1) for m in ("T1", "T2")}

@@ -35,7 +35,7 @@ def load(folder: Path, first: Path, second: Path, **changes: object) -> AlignedP
 
 def test_table_gives_files_and_skips_rows_without_a_modality(tmp_path: Path) -> None:
     table = write_pairs(tmp_path)
-    table.write_text(table.read_text() + "s9,only_T1.nii.gz,\n")
+    table.write_text(table.read_text(encoding="utf-8") + "s9,only_T1.nii.gz,\n")
     pairs = read_pairs(table, BOTH)
     assert [pair.names for pair in pairs] == [
         ("0_T1.nii.gz", "0_T2.nii.gz"),

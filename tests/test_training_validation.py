@@ -63,7 +63,7 @@ def test_the_best_weights_are_exported_and_the_course_is_logged(tmp_path: Path) 
     assert float(rows[3]["validation_loss"]) == losses[1]
     assert (tmp_path / "model.png").stat().st_size > 1000
 
-    record = json.loads((tmp_path / "model.json").read_text())
+    record = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     assert record["exported_step"] == progress.best_step
     assert record["validation"]["step_loss_accuracy"] == [list(row) for row in progress.validations]
 

@@ -88,7 +88,9 @@ def run(settings: DemoSettings) -> None:
             lines=text.splitlines(),
         )
     record = {"settings": to_record(settings), "results": [row.record() for row in rows]}
-    settings.output.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
+    settings.output.with_suffix(".json").write_text(
+        json.dumps(record, indent=2) + "\n", encoding="utf-8"
+    )
     print(f"\n{text}\n\npicture: {settings.output.resolve()}")
 
 

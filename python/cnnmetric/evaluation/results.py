@@ -44,7 +44,7 @@ class Results:
     def append(self, record: dict[str, Any]) -> None:
         """Add a record; it is on the disk when this returns."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a") as stream:
+        with self._file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record, allow_nan=False) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
@@ -56,7 +56,9 @@ class Results:
         dropped = len(self.records) - len(kept)
         if dropped:
             replacement = self._file.with_suffix(".new")
-            replacement.write_text("".join(json.dumps(record) + "\n" for record in kept))
+            replacement.write_text(
+                "".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8"
+            )
             replacement.replace(self._file)
             self.records = kept
         return dropped
@@ -75,7 +77,7 @@ class Results:
             Naming the setting that differs from an earlier run.
         """
         file = self._folder / "settings.json"
-        before = json.loads(file.read_text()) if file.is_file() else {}
+        before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         for name, value in settings.items():
             if before.get(name, value) != value:
                 msg = (
@@ -84,7 +86,7 @@ class Results:
                 )
                 raise SettingsError(msg)
         self._folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({**before, **settings}, indent=2) + "\n")
+        file.write_text(json.dumps({**before, **settings}, indent=2) + "\n", encoding="utf-8")
 
     def _read(self) -> list[dict[str, Any]]:
         if not self._file.is_file():

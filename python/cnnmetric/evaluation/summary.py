@@ -99,7 +99,7 @@ class Summary:
 
     def save(self, folder: Path) -> None:
         """Write ``summary.md`` and ``summary.csv``."""
-        (folder / "summary.md").write_text(self.markdown() + "\n")
+        (folder / "summary.md").write_text(self.markdown() + "\n", encoding="utf-8")
         self.table.to_csv(folder / "summary.csv", index=False)
 
 

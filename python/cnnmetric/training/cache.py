@@ -58,7 +58,7 @@ def cached_pair(
         except OSError as error:
             msg = f"cannot write prepared images to --cache {settings.cache}: {error}"
             raise DataError(msg) from error
-    found = json.loads(about.read_text())
+    found = json.loads(about.read_text(encoding="utf-8"))
     # "c" allows writing to memory, which PyTorch insists on, and never writes to the file.
     mapped = torch.from_numpy(np.load(images, mmap_mode="c"))
     return AlignedPair(images=mapped, spacing=found["spacing"], name=files.names[0])
