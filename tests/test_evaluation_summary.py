@@ -118,7 +118,7 @@ def test_without_the_papers_baseline_there_are_no_tests(records: list[dict[str, 
 
 def test_is_saved_as_markdown_and_csv(records: list[dict[str, Any]], tmp_path: Path) -> None:
     Summary(records, baseline="mi").save(tmp_path)
-    assert "| practical | cnn | 5 (0) |" in (tmp_path / "summary.md").read_text()
+    assert "| practical | cnn | 5 (0) |" in (tmp_path / "summary.md").read_text(encoding="utf-8")
     table = pd.read_csv(tmp_path / "summary.csv").set_index("method")
     assert table.loc["cnn", "dice_mean"] == pytest.approx(DICE["cnn"].mean())
 
@@ -145,8 +145,14 @@ def test_pictures_show_the_results(records: list[dict[str, Any]], tmp_path: Path
         "practical-before-after.png",
         "practical-table.png",
         "practical-labels.png",
+        "practical-labels.csv",
     ]
-    for file in found:
+    means = pd.read_csv(found[-1], index_col="label")
+    assert set(means.columns) == {"name", "cnn", "mi"}
+    assert means.loc[1, "name"] == "Hippocampus left"
+    values = [r["deformable"]["dice_of_label"]["1"] for r in records if r["method"] == "cnn"]
+    assert means.loc[1, "cnn"] == pytest.approx(np.mean(values), abs=1e-4)
+    for file in found[:-1]:
         picture = itk.array_from_image(itk.imread(str(file)))
         assert picture.std() > 10  # drawn on
         assert min(picture.shape[:2]) > 200

@@ -41,7 +41,7 @@ _HEADS = {
 def draw_all(
     records: Sequence[dict[str, Any]], folder: Path, *, baseline: str, label_names: Path | None
 ) -> Iterator[Path]:
-    """Write all pictures of all presets into a folder and yield their paths.
+    """Write all pictures of all presets, and overlap per label, and yield the files' paths.
 
     Parameters
     ----------
@@ -64,14 +64,18 @@ def draw_all(
         if common.empty:
             continue
         rows = table[table["preset"] == preset]
+        of_labels = dice_per_label(records, common)
         for name, figure in (
             ("before-after", before_and_after(common)),
             ("table", table_picture(rows, baseline=found.baseline)),
-            ("labels", per_label(dice_per_label(records, common), names)),
+            ("labels", per_label(of_labels, names)),
         ):
             file = folder / f"{preset}-{name}.png"
             figure.savefig(file, dpi=_DPI)
             yield file
+        file = folder / f"{preset}-labels.csv"
+        mean_per_label(of_labels, names).to_csv(file, float_format="%.4f")
+        yield file
 
 
 def before_and_after(runs: pd.DataFrame) -> Figure:
@@ -190,6 +194,14 @@ def dice_per_label(records: Sequence[dict[str, Any]], runs: pd.DataFrame) -> pd.
                 for label, dice in last["dice_of_label"].items()
             ]
     return pd.DataFrame(found).astype({"dice": float})
+
+
+def mean_per_label(dice: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
+    """Return mean Dice over the registrations, one row per label and one column per method."""
+    means = dice.pivot_table(index="label", columns="method", values="dice", sort=False)
+    means = means[list(dice["method"].unique())].sort_index()
+    means.insert(0, "name", [names.get(label, "") for label in means.index])
+    return means
 
 
 def read_label_names(file: Path) -> dict[int, str]:
