@@ -113,6 +113,7 @@ def write_small_model(
     dimension: int = 3,
     seed: int = 0,
     quantiles: tuple[float, float] = (0.0, 1.0),
+    modalities: tuple[str, str] = ("T1", "T2"),
 ) -> Path:
     """Export an untrained network of the paper's shape with few channels: fast and far from flat.
 
@@ -148,7 +149,7 @@ def write_small_model(
             values = torch.relu(values + bias)
     description = ModelDescription(
         spacing=1.0,
-        modalities=("T1", "T2"),
+        modalities=modalities,
         lower_quantile=quantiles[0],
         upper_quantile=quantiles[1],
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import cnnmetric
 from metric_images import ball_mask
 from metric_images import subject
+from metric_images import write_small_model
 
 CENTRE = (1.0, 2.0, 3.0)
 IDENTITY = tuple(np.eye(3).ravel())
@@ -129,6 +130,21 @@ def test_derivative_with_other_options(
         **options,
     )
     assert relative_error(metric, *parameters_of("affine")) < 1e-3
+
+
+def test_a_model_for_any_modality_takes_every_name(
+    fixed: Any, moving: Any, small_model: Path, tmp_path: Path
+) -> None:
+    model = write_small_model(tmp_path / "any.onnx", modalities=("any", "any"))
+
+    def value(model: Path, name: str) -> float:
+        metric = cnnmetric.MetricOnImages(
+            fixed, moving, model=model, fixed_modality=name, transform="translation"
+        )
+        found = metric.value_and_derivative([0.5, -0.5, 1.0])[0]
+        return float(found)
+
+    assert value(model, "FLAIR") == value(model, "") == value(small_model, "T1")
 
 
 def test_derivative_with_linear_interpolation(fixed: Any, moving: Any, small_model: Path) -> None:

@@ -158,7 +158,8 @@ PatchMetric<VDimension>::FindFixedChannel() const
   const auto & modalities = m_Network->GetInformation().modalities;
   for (unsigned int channel = 0; channel < 2; ++channel)
   {
-    if (m_Settings.fixedModality == modalities[channel] || (channel == 0 && m_Settings.fixedModality.empty()))
+    const bool named = m_Settings.fixedModality == modalities[channel] || modalities[channel] == ModelInformation::AnyModality;
+    if (named || (channel == 0 && m_Settings.fixedModality.empty()))
     {
       return channel;
     }

@@ -16,6 +16,9 @@ struct ModelInformation
   /** The newest format this build can read. */
   static constexpr unsigned int SupportedFormatVersion = 1;
 
+  /** The name of a modality that stands for every one. */
+  static constexpr const char * AnyModality = "any";
+
   std::string  path{};
   unsigned int dimension{};
   /** Edge of the patch the network sees, in voxels: p of Section 2.2 of the paper. */
@@ -24,7 +27,7 @@ struct ModelInformation
   unsigned int stride{};
   /** Voxel size at which the network was trained, in mm. */
   double spacing{};
-  /** Names of channel 0 and channel 1. */
+  /** Names of channel 0 and channel 1; AnyModality takes every image. */
   std::array<std::string, 2> modalities{};
   double                     lowerQuantile{};
   double                     upperQuantile{};
