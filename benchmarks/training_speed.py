@@ -13,17 +13,17 @@ import sys
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import CNNMetricError
-from cnnmetric.training.label_maps import find_label_maps
-from cnnmetric.training.label_maps import load_label_map
+from cnnmetric.training.material import find_materials
+from cnnmetric.training.material import load_material
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.pairs import load_pair
-from cnnmetric.training.pairs import read_pairs
 from cnnmetric.training.settings import TrainingSettings
 
 WARM_UP, MEASURED = 2, 10  # batches
@@ -48,13 +48,9 @@ def report(settings: TrainingSettings) -> str:
     layout = torch.channels_last_3d if settings.dimension == 3 else torch.channels_last
     network.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = objective.optimizer()
-    files = read_pairs(settings.pairs, settings.modality_names)
-    maps = find_label_maps(settings.label_maps) if settings.label_maps else []
-    sampler = objective.sampler(
-        [load_pair(item, settings) for item in files],
-        [load_label_map(path) for path in maps],
-        settings,
-    )
+    files = find_materials(settings)
+    load = partial(load_pair, settings=settings)
+    sampler = objective.sampler([load_material(item, load) for item in files], settings)
     batch = sampler[0]
 
     def sample(step: int) -> None:

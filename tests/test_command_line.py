@@ -26,6 +26,7 @@ class Settings:
     limit: int | None = setting(None, help_text="limit")
     mode: Literal["a", "b"] = setting("a", help_text="mode")
     number_of_blocks: int = setting(8, help_text="blocks", choices=(4, 8))
+    source: tuple[str, ...] = setting(("a", "b"), help_text="sources")
 
     def __post_init__(self) -> None:
         if self.rate < 0:
@@ -46,6 +47,12 @@ def test_defaults() -> None:
 def test_every_kind_of_value() -> None:
     words = "x y --rate 1e-3 --scale 1 3 --no-mirror --limit 4 --mode b --number-of-blocks 4"
     assert read(words) == Settings((Path("x"), Path("y")), 1e-3, (1.0, 3.0), False, 4, "b", 4)
+
+
+def test_an_option_of_several_values_may_be_given_several_times() -> None:
+    assert read("x").source == ("a", "b")
+    assert read("x --source c").source == ("c",)
+    assert read("x --source c d --source e").source == ("c", "d", "e")
 
 
 @pytest.mark.parametrize("words", ["", "x --mode c", "x --scale 1", "x --rate fast"])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from cnnmetric.dissimilarity_network import DissimilarityNetwork
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.training.crops import CropSampler
@@ -20,8 +21,12 @@ from cnnmetric.training.label_maps import load_label_map
 from cnnmetric.training.label_maps import render_pair
 from cnnmetric.training.loop import train
 from cnnmetric.training.loss import contrastive_loss
+from cnnmetric.training.material import Material
 from cnnmetric.training.pairs import AlignedPair
+from cnnmetric.training.pairs import read_images
+from cnnmetric.training.pairs import read_pairs
 from cnnmetric.training.self_similarity import SelfSimilarityNetwork
+from cnnmetric.training.sources import Kind
 from training_images import blobs
 from training_images import self_similarity_layers
 from training_images import settings
@@ -54,13 +59,15 @@ def label_map(folder: Path, name: str = "labels.nii.gz") -> Path:
     return write_image(folder / name, labels)
 
 
-def smooth_pair() -> AlignedPair:
+def real(kind: Kind = "real", **changes: Any) -> Material:
+    """Return one pair, whose images are the same."""
     image = torch.from_numpy(blobs((40, 40, 40)) / 300)
-    return AlignedPair(images=torch.stack([image, image]), spacing=1.0, name="same")
+    pair = AlignedPair(images=torch.stack([image, image]), spacing=1.0, name="same")
+    return Material(kind=kind, pairs=[pair], **changes)
 
 
 def test_crops_of_one_place_are_aligned_and_the_third_is_shifted(tmp_path: Path) -> None:
-    sampler = CropSampler([smooth_pair()], [], learner(tmp_path, **PLAIN))
+    sampler = CropSampler([real()], learner(tmp_path, **PLAIN))
     crops = sampler[0]
     assert crops.shape == (2, 3, 27, 27, 27)
     torch.testing.assert_close(crops[:, 0], crops[:, 1])
@@ -70,16 +77,36 @@ def test_crops_of_one_place_are_aligned_and_the_third_is_shifted(tmp_path: Path)
 def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
     label_map(tmp_path)
     maps = [load_label_map(tmp_path / "labels.nii.gz")]
-    chosen = learner(tmp_path, steps=30, label_map_share=0.5, crops=1)
-    forwards = CropSampler([smooth_pair()], maps, chosen)
+    mixed = [Material(kind="synthetic", label_maps=maps), real()]
+    chosen = learner(tmp_path, steps=30, crops=1)
+    forwards = CropSampler(mixed, chosen)
     batches = [forwards[step] for step in range(30)]
-    backwards = CropSampler([smooth_pair()], maps, chosen)
+    backwards = CropSampler(mixed, chosen)
     for step in (29, 14, 3):
         assert torch.equal(backwards[step], batches[step])
     workers = DataLoader(forwards, batch_size=None, sampler=range(30), num_workers=2)
     assert all(map(torch.equal, workers, batches))
-    other = CropSampler([smooth_pair()], maps, learner(tmp_path, steps=30, seed=2, crops=1))
+    other = CropSampler(mixed, learner(tmp_path, steps=30, seed=2, crops=1))
     assert not torch.equal(other[0], batches[0])
+
+
+def test_an_image_by_itself_gets_a_second_contrast(tmp_path: Path) -> None:
+    crops = CropSampler([real("contrast")], learner(tmp_path, **PLAIN))[0]
+    assert ((crops[:, 0] - crops[:, 1]).abs().flatten(1).mean(1) > 0.01).all()
+    for first, second in zip(crops[:, 0], crops[:, 1], strict=True):
+        order = first.flatten().argsort()
+        steps = second.flatten()[order].diff().abs()
+        assert steps.max() < 0.05  # a continuous function of the first image
+
+
+def test_sources_are_chosen_by_their_weights(tmp_path: Path) -> None:
+    dark = AlignedPair(images=torch.zeros(2, 40, 40, 40), spacing=1.0, name="dark")
+    sampler = CropSampler(
+        [Material(kind="real", pairs=[dark], weight=3), real(weight=1)],
+        learner(tmp_path, crops=200, crop_edge=25, **PLAIN),
+    )
+    share = float((sampler[0].flatten(1).amax(1) == 0).float().mean())
+    assert 0.65 < share < 0.85
 
 
 def test_label_maps_become_two_contrasts_of_one_anatomy(tmp_path: Path) -> None:
@@ -99,11 +126,13 @@ def test_label_maps_become_two_contrasts_of_one_anatomy(tmp_path: Path) -> None:
 
 
 def test_label_maps_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"--label-maps: .*nowhere is not a folder with images"):
+    with pytest.raises(
+        DataError, match=r"--source synthetic: .*nowhere is not a folder with images"
+    ):
         find_label_maps(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no image")
-    with pytest.raises(DataError, match=r"--label-maps: .*empty is not a folder with images"):
+    with pytest.raises(DataError, match=r"--source synthetic: .*empty is not a folder with images"):
         find_label_maps(tmp_path / "empty")
     outside = write_image(tmp_path / "outside.nii.gz", np.full((4, 4, 4), 600, np.int16))
     with pytest.raises(DataError, match=r"outside\.nii\.gz is not a 3D image with labels between"):
@@ -143,14 +172,47 @@ def test_training_finds_partners_and_its_model_agrees(tmp_path: Path) -> None:
     write_pairs(tmp_path, shape=(40, 41, 42))
     (tmp_path / "maps").mkdir()
     label_map(tmp_path / "maps", "a.nii.gz")
-    chosen = learner(tmp_path, steps=80, label_maps=tmp_path / "maps", learning_rate=0.005, **PLAIN)
+    sources = (f"synthetic={tmp_path / 'maps'}:0.5",)
+    chosen = learner(tmp_path, steps=80, source=sources, learning_rate=0.005, **PLAIN)
     progress = train(chosen)
     assert np.mean(progress.losses[-20:]) < 0.85 * np.mean(progress.losses[:10])
     assert "a.nii.gz" in progress.hashes
+    assert chosen.as_record()["source"] == ["synthetic=maps:0.5", "real=pairs.csv:1"]
     session = onnxruntime.InferenceSession(
         str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]
     )
     assert session.get_modelmeta().custom_metadata_map["cnnmetric.receptive_field"] == "11"
+
+
+def test_a_model_for_any_modality_needs_no_pair(tmp_path: Path) -> None:
+    write_pairs(tmp_path, shape=(40, 41, 42))
+    images = tmp_path / "images.csv"
+    images.write_text("subject,T1\na,0_T1.nii.gz\nb,1_T1.nii.gz\n")
+    for file in tmp_path.glob("*_T2.nii.gz"):
+        file.unlink()
+    (tmp_path / "maps").mkdir()
+    label_map(tmp_path / "maps", "a.nii.gz")
+    sources = (f"contrast={images}", f"synthetic={tmp_path / 'maps'}")
+    chosen = learner(tmp_path, pairs=None, source=sources, modalities="any", steps=2)
+    progress = train(chosen)
+    assert set(progress.hashes) == {"0_T1.nii.gz", "1_T1.nii.gz", "a.nii.gz"}
+    network = DissimilarityNetwork(tmp_path / "model.onnx")
+    assert network.modalities == ("any", "any")
+
+
+def test_any_takes_all_pairs_of_a_table(tmp_path: Path) -> None:
+    write_pairs(tmp_path, count=1)
+    write_image(tmp_path / "0_FLAIR.nii.gz", blobs((14, 15, 16), seed=5))
+    table = tmp_path / "pairs.csv"
+    table.write_text("subject,T1,T2,FLAIR\na,0_T1.nii.gz,0_T2.nii.gz,0_FLAIR.nii.gz\n")
+    found = [pair.names for pair in read_pairs(table, ("any", "any"))]
+    names = "0_T1.nii.gz", "0_T2.nii.gz", "0_FLAIR.nii.gz"
+    assert found == [names[:2], (names[0], names[2]), names[1:]]
+    table.write_text("subject,T1,T2\na,0_T1.nii.gz,\n")
+    with pytest.raises(DataError, match="has no row with two images"):
+        read_pairs(table, ("any", "any"))
+    with pytest.raises(DataError, match="has no image in PD or FLAIR"):
+        read_images(table, ("PD", "FLAIR"))
 
 
 def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,13 +237,25 @@ def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"architecture": "two-channel", "label_maps": Path("maps")}, "--label-maps needs"),
+        (
+            {"architecture": "two-channel", "source": ("synthetic=maps",)},
+            "need --architecture self",
+        ),
+        ({"architecture": "two-channel", "modalities": "any"}, "any needs --architecture self"),
+        ({"source": ("synthetic=maps",), "dimension": 2}, "synthetic needs --dimension 3"),
+        ({"source": ("synthetic=maps",), "pairs": None}, "--spacing is needed"),
+        ({"source": ("drawn=maps",)}, "--source drawn=maps must be KIND=PATH"),
+        ({"source": ("real=",)}, "--source real= must be KIND=PATH"),
+        ({"source": ("real=a.csv:0",)}, "a number above 0"),
+        ({"source": ("real=a.csv",), "training_pairs": 1}, "needs one table of real pairs"),
+        ({"pairs": None}, "a table of pairs or a --source is needed"),
+        ({"modalities": "any,T1"}, "--modalities must be two different"),
         ({"architecture": "unheard-of"}, "--architecture must be two-channel or self-similarity"),
         ({"crops": 0}, "--crops must be 1 or more"),
         ({"crop_edge": 9}, "--crop-edge 25 or more"),
         ({"shift": (2.0, 1.0)}, "--shift must be two lengths"),
         ({"temperature": 0.0}, "--temperature must be above 0"),
-        ({"label_map_share": 1.5}, "--label-map-share"),
+        ({"remap_probability": 1.5}, "--remap-probability"),
         ({"max_noise": -1.0}, "--max-noise"),
         ({"channels": (8, 8, 8)}, "--kernels and --strides must have 3 values"),
     ],

@@ -14,6 +14,7 @@ import torch
 
 from cnnmetric.errors import SettingsError
 from cnnmetric.training.loop import train
+from cnnmetric.training.material import Material
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.pairs import load_pair
 from cnnmetric.training.pairs import read_pairs
@@ -72,7 +73,8 @@ def test_two_processes_train_as_one_with_both_batches(whole: Path) -> None:
     objective = objective_of(chosen)
     optimizer = objective.optimizer()
     files = read_pairs(whole / "pairs.csv", ("T1", "T2"))[:2]
-    sampler = objective.sampler([load_pair(item, chosen) for item in files], [], chosen)
+    pairs = [load_pair(item, chosen) for item in files]
+    sampler = objective.sampler([Material(kind="real", pairs=pairs)], chosen)
     for step in range(2):
         losses = [
             objective.loss(sampler[2 * step + rank], torch.device("cpu"))[0] for rank in range(2)

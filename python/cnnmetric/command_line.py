@@ -69,8 +69,9 @@ def parser_for(
     """Build the command line of a settings dataclass.
 
     ``bool`` fields become ``--name`` / ``--no-name``, ``tuple[float, float]`` takes two values,
-    ``tuple[str, ...]`` one or more, ``Optional`` fields may be left out, ``Path`` and ``Literal``
-    are understood. A value that the dataclass itself refuses is reported by :func:`settings_from`.
+    ``tuple[str, ...]`` one or more, also by giving the option again, ``Optional`` fields may be
+    left out, ``Path`` and ``Literal`` are understood. A value that the dataclass itself refuses is
+    reported by :func:`settings_from`.
     """
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.set_defaults(**{_SETTINGS_CLASS: settings_class})
@@ -105,6 +106,20 @@ def to_record(settings: Any) -> dict[str, Any]:
     }
 
 
+class _Collect(argparse.Action):
+    """Take all values of an option that is given several times; a default is a tuple."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*(before if isinstance(before, list) else ()), *values])
+
+
 def _add_argument(
     parser: argparse.ArgumentParser, field: dataclasses.Field[Any], annotation: Any
 ) -> None:
@@ -119,6 +134,8 @@ def _add_argument(
         options["type"] = kind
         options["nargs"] = nargs
         options["choices"] = metadata.get("choices") or choices
+        if nargs == "+" and not metadata.get("positional"):
+            options["action"] = _Collect
         if not options["choices"] and nargs is None and not metadata.get("positional"):
             options["metavar"] = kind.__name__.upper()
     if not required:

@@ -16,7 +16,7 @@ from cnnmetric.training.geometry import random_rotations
 from cnnmetric.training.interpolation import extract
 from cnnmetric.training.interpolation import patch_offsets
 from cnnmetric.training.label_maps import render_pair
-from cnnmetric.training.pairs import AlignedPair
+from cnnmetric.training.material import Material
 from cnnmetric.training.settings import TrainingSettings
 
 # Normalised intensities above this are taken for anatomy, and no more than so many of its voxels
@@ -33,10 +33,14 @@ KNOTS, LOWEST = (2, 6), 0.03
 
 @dataclass(frozen=True)
 class _Source:
-    """Two aligned images ``(2, nz, ny, nx)`` and voxels (x, y, z) that show anatomy in both."""
+    """Two aligned images ``(2, nz, ny, nx)`` and voxels (x, y, z) that show anatomy in both.
+
+    With ``recontrast`` they are one image, of which the second needs another contrast.
+    """
 
     images: torch.Tensor
     centres: NDArray[np.int32]
+    recontrast: bool = False
 
 
 class CropSampler(Dataset[torch.Tensor]):
@@ -47,24 +51,26 @@ class CropSampler(Dataset[torch.Tensor]):
 
     Parameters
     ----------
-    pairs
-        Real images.
-    label_maps
-        Label maps of `label_maps.load_label_map`.
+    materials
+        Images and label maps to choose from.
     settings
         Seed, number and edge of crops, ranges of the transforms.
     """
 
     def __init__(
         self,
-        pairs: Sequence[AlignedPair],
-        label_maps: Sequence[NDArray[np.int16]],
+        materials: Sequence[Material],
         settings: TrainingSettings,
     ) -> None:
         self._settings = settings
-        self._pairs = [_source(pair.images, settings.seed) for pair in pairs]
-        self._label_maps = label_maps
-        self._rendered: dict[tuple[int, int], _Source] = {}
+        self._materials = materials
+        self._images = [
+            [_source(pair.images, settings.seed, item.kind == "contrast") for pair in item.pairs]
+            for item in materials
+        ]
+        weights = np.array([item.weight for item in materials])
+        self._shares = np.cumsum(weights / weights.sum())[:-1]
+        self._rendered: dict[tuple[int, int, int], _Source] = {}
         self._offsets = patch_offsets(settings.crop_edge, settings.dimension)
 
     def __len__(self) -> int:
@@ -80,27 +86,34 @@ class CropSampler(Dataset[torch.Tensor]):
         rng = np.random.default_rng(np.random.SeedSequence([settings.seed, step]))
         shape = (settings.crops, 3) + (settings.crop_edge,) * settings.dimension
         crops = torch.empty(shape)
+        sources = []
         for crop in crops:
-            self._draw(rng, self._choose(rng, step), crop)
-        self._vary_intensities(rng, crops)
+            sources.append(self._choose(rng, step))
+            self._draw(rng, sources[-1], crop)
+        self._vary_intensities(rng, crops, [source.recontrast for source in sources])
         return crops
 
     def _choose(self, rng: np.random.Generator, step: int) -> _Source:
-        if not self._label_maps or rng.random() >= self._settings.label_map_share:
-            return self._pairs[rng.integers(len(self._pairs))]
-        return self._render(int(rng.integers(RENDERED)), step)
+        chosen = 0
+        if len(self._materials) > 1:
+            chosen = int(np.searchsorted(self._shares, rng.random(), side="right"))
+        if self._materials[chosen].kind == "synthetic":
+            return self._render(chosen, int(rng.integers(RENDERED)), step)
+        images = self._images[chosen]
+        return images[rng.integers(len(images))]
 
-    def _render(self, slot: int, step: int) -> _Source:
+    def _render(self, material: int, slot: int, step: int) -> _Source:
         """Return what a slot shows at a step; the slots change in turn, each in its own time."""
         version = (step + slot * RENDER_EVERY) // (RENDERED * RENDER_EVERY)
-        if (slot, version) not in self._rendered:
+        if (material, slot, version) not in self._rendered:
             seed = self._settings.seed
             # The last number keeps these streams apart from the steps'.
-            rng = np.random.default_rng(np.random.SeedSequence([seed, slot, version, 1]))
-            labels = self._label_maps[int(rng.integers(len(self._label_maps)))]
-            self._rendered.pop((slot, version - 1), None)
-            self._rendered[slot, version] = _source(render_pair(labels, rng), seed)
-        return self._rendered[slot, version]
+            rng = np.random.default_rng(np.random.SeedSequence([seed, slot, version, material + 1]))
+            label_maps = self._materials[material].label_maps
+            labels = label_maps[int(rng.integers(len(label_maps)))]
+            self._rendered.pop((material, slot, version - 1), None)
+            self._rendered[material, slot, version] = _source(render_pair(labels, rng), seed)
+        return self._rendered[material, slot, version]
 
     def _draw(self, rng: np.random.Generator, source: _Source, crop: torch.Tensor) -> None:
         settings = self._settings
@@ -120,12 +133,15 @@ class CropSampler(Dataset[torch.Tensor]):
             found = extract(images, self._offsets, matrix, place, outside="zeros")
             target[:] = found.nan_to_num_()  # NaN is beyond the second image
 
-    def _vary_intensities(self, rng: np.random.Generator, crops: torch.Tensor) -> None:
+    def _vary_intensities(
+        self, rng: np.random.Generator, crops: torch.Tensor, recontrast: Sequence[bool]
+    ) -> None:
         """Change contrasts; the shifted crop looks as the one that it was shifted from."""
         settings = self._settings
-        for crop in crops:
+        for crop, required in zip(crops, recontrast, strict=True):
             for channels in (slice(0, 1), slice(1, 3)):
-                if rng.random() < settings.remap_probability:
+                wanted = rng.random() < settings.remap_probability
+                if wanted or (required and channels.start == 1):
                     crop[channels] = _remap(rng, crop[channels])
                 gamma, gain = (
                     float(np.exp(rng.uniform(-1, 1) * np.log(largest)))
@@ -137,14 +153,15 @@ class CropSampler(Dataset[torch.Tensor]):
             crop += level * noise * (crop > FOREGROUND / 2)
 
 
-def _source(images: torch.Tensor, seed: int) -> _Source:
+def _source(images: torch.Tensor, seed: int, recontrast: bool = False) -> _Source:
     centres = torch.nonzero((images > FOREGROUND).all(0)).numpy()
     if not len(centres):
         centres = torch.nonzero(torch.ones(images.shape[1:])).numpy()
     if len(centres) > MAX_CENTRES:
         chosen = np.random.default_rng(seed).choice(len(centres), MAX_CENTRES, replace=False)
         centres = centres[chosen]
-    return _Source(images, np.ascontiguousarray(centres[:, ::-1], dtype=np.int32))
+    places = np.ascontiguousarray(centres[:, ::-1], dtype=np.int32)
+    return _Source(images, places, recontrast)
 
 
 def _remap(rng: np.random.Generator, images: torch.Tensor) -> torch.Tensor:

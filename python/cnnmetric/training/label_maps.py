@@ -54,7 +54,7 @@ def find_label_maps(folder: Path) -> list[Path]:
             if reader is not None:
                 found.append(path)
     if not found:
-        msg = f"--label-maps: {folder} is not a folder with images; name one with label maps"
+        msg = f"--source synthetic: {folder} is not a folder with images; name one of label maps"
         raise DataError(msg)
     return found
 
@@ -77,7 +77,7 @@ def load_label_map(path: Path) -> NDArray[np.int16]:
     if labels.ndim != 3 or not brain.any():
         msg = (
             f"the label map {path} is not a 3D image with labels between 1 and "
-            f"{FIRST_OUTSIDE - 1} (the brain's); leave it out of --label-maps"
+            f"{FIRST_OUTSIDE - 1} (the brain's); take it out of the folder"
         )
         raise DataError(msg)
     box = []

@@ -7,6 +7,7 @@ import math
 import os
 import statistics
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,10 +24,11 @@ from cnnmetric.training.cache import cached_pair
 from cnnmetric.training.checkpoint import Progress
 from cnnmetric.training.export import ModelDescription
 from cnnmetric.training.export import export_model
-from cnnmetric.training.label_maps import find_label_maps
-from cnnmetric.training.label_maps import load_label_map
 from cnnmetric.training.log import draw_curve
 from cnnmetric.training.log import write_log
+from cnnmetric.training.material import MaterialFiles
+from cnnmetric.training.material import find_materials
+from cnnmetric.training.material import load_material
 from cnnmetric.training.objectives import Objective
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.pairs import AlignedPair
@@ -99,10 +101,9 @@ def _train_on_images(
     optimizer: torch.optim.Optimizer,
     processes: Processes,
 ) -> Progress:
-    files = read_pairs(settings.pairs, settings.modality_names)
-    maps = find_label_maps(settings.label_maps) if settings.label_maps else []
-    files, held_out = _split(settings, files)
-    digests = hashes([*files, *held_out]) | {path.name: sha256(path) for path in maps}
+    files, held_out = _split(settings, find_materials(settings))
+    digests = hashes([*(pair for item in files for pair in item.pairs), *held_out])
+    digests |= {path.name: sha256(path) for item in files for path in item.label_maps}
     progress = checkpoint.load(settings, objective.network, optimizer) if settings.resume else None
     if progress and progress.hashes != digests:
         changed = sorted(set(progress.hashes.items()) ^ set(digests.items()))
@@ -123,14 +124,15 @@ def _train_on_images(
             return load_pair(item, settings)
         return cached_pair(item, settings, digests)
 
-    pairs = [load(item) for item in tqdm(files, desc="reading", unit="pair")]
+    materials = [load_material(item, load) for item in files]
     if progress is None:
-        spacing = settings.spacing or statistics.median(pair.spacing for pair in pairs)
+        spacing = settings.spacing or statistics.median(
+            pair.spacing for item in materials for pair in item.pairs
+        )
         progress = Progress(
             spacing=float(f"{spacing:.6g}"), hashes=digests, processes=processes.size
         )
-    label_maps = [load_label_map(path) for path in tqdm(maps, desc="reading", unit="map")]
-    sampler = objective.sampler(pairs, label_maps, settings)
+    sampler = objective.sampler(materials, settings)
     validation = [load(item) for item in held_out]
     validator = Validator(validation, objective, settings) if validation else None
     descend(settings, objective, optimizer, sampler, progress, validator, processes)
@@ -142,9 +144,9 @@ def _train_on_images(
 
 
 def _split(
-    settings: TrainingSettings, files: list[PairFiles]
-) -> tuple[list[PairFiles], list[PairFiles]]:
-    """Return the pairs to train on and those to validate on.
+    settings: TrainingSettings, files: list[MaterialFiles]
+) -> tuple[list[MaterialFiles], list[PairFiles]]:
+    """Return what to train on and the pairs to validate on.
 
     Raises
     ------
@@ -153,26 +155,27 @@ def _split(
     """
     if settings.validation is not None:
         held_out = read_pairs(settings.validation, settings.modality_names)
-        both = {item.paths[0].resolve() for item in files} & {
-            item.paths[0].resolve() for item in held_out
+        both = {pair.paths[0].resolve() for item in files for pair in item.pairs} & {
+            pair.paths[0].resolve() for pair in held_out
         }
         if both:
             msg = (
                 f"{', '.join(sorted(map(str, both)))} would be trained on and validated on; take "
-                f"it out of {settings.pairs} or {settings.validation}"
+                f"it out of {settings.validation} or of what is trained on"
             )
             raise DataError(msg)
         return files, held_out
     number = settings.training_pairs
     if not number:
         return files, []
-    if number >= len(files):
+    pairs = files[-1].pairs  # the real ones come last
+    if number >= len(pairs):
         msg = (
-            f"--training-pairs {number} leaves none of the {len(files)} pairs of {settings.pairs} "
-            "to validate on; lower it, or leave it out"
+            f"--training-pairs {number} leaves none of the {len(pairs)} pairs of "
+            f"{settings.sources[-1].path} to validate on; lower it, or leave it out"
         )
         raise DataError(msg)
-    return files[:number], files[number:]
+    return [*files[:-1], replace(files[-1], pairs=pairs[:number])], list(pairs[number:])
 
 
 def descend(

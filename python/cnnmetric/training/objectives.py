@@ -8,9 +8,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn.functional import avg_pool2d
 from torch.nn.functional import avg_pool3d
 from torch.utils.data import Dataset
@@ -24,7 +22,7 @@ from cnnmetric.training.crops import CropSampler
 from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import contrastive_loss
 from cnnmetric.training.loss import hinge_loss
-from cnnmetric.training.pairs import AlignedPair
+from cnnmetric.training.material import Material
 from cnnmetric.training.sampling import PatchSampler
 from cnnmetric.training.self_similarity import SelfSimilarityNetwork
 from cnnmetric.training.settings import TrainingSettings
@@ -48,8 +46,7 @@ class Objective(ABC):
     @abstractmethod
     def sampler(
         self,
-        pairs: Sequence[AlignedPair],
-        label_maps: Sequence[NDArray[np.int16]],
+        materials: Sequence[Material],
         settings: TrainingSettings,
     ) -> Dataset[Any]:
         """Return the batches; item ``n`` is that of step ``n``."""
@@ -76,11 +73,11 @@ class HingeObjective(Objective):
 
     def sampler(
         self,
-        pairs: Sequence[AlignedPair],
-        label_maps: Sequence[NDArray[np.int16]],
+        materials: Sequence[Material],
         settings: TrainingSettings,
     ) -> Dataset[Any]:
         """Return patches and labels."""
+        pairs = [pair for material in materials for pair in material.pairs]
         return PatchSampler(pairs, settings, edge=self.network.receptive_field)
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -114,12 +111,11 @@ class ContrastiveObjective(Objective):
 
     def sampler(
         self,
-        pairs: Sequence[AlignedPair],
-        label_maps: Sequence[NDArray[np.int16]],
+        materials: Sequence[Material],
         settings: TrainingSettings,
     ) -> Dataset[Any]:
         """Return crops."""
-        return CropSampler(pairs, label_maps, settings)
+        return CropSampler(materials, settings)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Return AdamW; gradient descent was many times slower here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cnnmetric.errors import DataError
 from cnnmetric.normalisation import normalise
 from cnnmetric.normalisation import quantile_range
 from cnnmetric.training.ixi import find_ixi
+from cnnmetric.training.settings import ANY
 from cnnmetric.training.settings import TrainingSettings
 
 # Voxels are taken as cubes up to this relative difference of their edges.
@@ -57,7 +59,8 @@ class AlignedPair:
 def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
     """Read the table of training images, or look through a folder with the IXI data set.
 
-    Rows in which one of the two modalities is empty are left out.
+    Rows in which one of the two modalities is empty are left out. With ``(ANY, ANY)``, any two
+    images of a row are a pair.
 
     Raises
     ------
@@ -71,19 +74,52 @@ def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
             for first, second in find_ixi(table, modalities)
         ]
     pairs = []
-    for row in read_table(table, role="pairs", columns=modalities):
-        names = (row[modalities[0]], row[modalities[1]])
-        if all(names):
-            paths = (table.parent / names[0], table.parent / names[1])
-            pairs.append(PairFiles(names=names, paths=paths))
+    every = modalities == (ANY, ANY)
+    for row in read_table(table, role="pairs", columns=() if every else modalities):
+        columns = list(row)[1:] if every else modalities
+        cells = [row[name] for name in columns if row[name]]
+        pairs += [_files(table, *names) for names in combinations(cells, 2)]
     if not pairs:
-        msg = f"{table} has no row with both {modalities[0]} and {modalities[1]}; add at least one"
+        wanted = "two images" if every else f"both {modalities[0]} and {modalities[1]}"
+        msg = f"{table} has no row with {wanted}; add at least one"
         raise DataError(msg)
-    missing = [str(path) for pair in pairs for path in pair.paths if not path.exists()]
+    _check_files(table, pairs)
+    return pairs
+
+
+def read_images(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
+    """Read the table of single images, each of which is paired with itself.
+
+    Images are those of the two columns of the modalities, as far as the table has them; with
+    ``(ANY, ANY)``, of all columns but the first.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read, a file does not exist, or there is no image.
+    """
+    every = modalities == (ANY, ANY)
+    pairs = []
+    for row in read_table(table, role="images"):
+        columns = list(row)[1:] if every else [name for name in modalities if name in row]
+        pairs += [_files(table, row[name], row[name]) for name in columns if row[name]]
+    if not pairs:
+        wanted = "any column but the first" if every else " or ".join(modalities)
+        msg = f"{table} has no image in {wanted}; add at least one, or change --modalities"
+        raise DataError(msg)
+    _check_files(table, pairs)
+    return pairs
+
+
+def _files(table: Path, first: str, second: str) -> PairFiles:
+    return PairFiles(names=(first, second), paths=(table.parent / first, table.parent / second))
+
+
+def _check_files(table: Path, pairs: list[PairFiles]) -> None:
+    missing = {str(path): None for pair in pairs for path in pair.paths if not path.exists()}
     if missing:
         msg = f"{table} names files that do not exist: {', '.join(missing)}; correct the table"
         raise DataError(msg)
-    return pairs
 
 
 def hashes(pairs: list[PairFiles]) -> dict[str, str]:
@@ -113,7 +149,8 @@ def load_pair(files: PairFiles, settings: TrainingSettings) -> AlignedPair:
         If an image cannot be read, has another dimension than the network, cannot be
         normalised, or cannot be aligned with the other one.
     """
-    images = [_read_normalised(path, settings) for path in files.paths]
+    unique = {path: _read_normalised(path, settings) for path in dict.fromkeys(files.paths)}
+    images = [unique[path] for path in files.paths]
     first, second = images
     _check_headers(first, second, files)
     grid = _isotropic_grid(first)

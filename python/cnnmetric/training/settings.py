@@ -14,9 +14,14 @@ from typing import get_type_hints
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import to_record
 from cnnmetric.errors import SettingsError
+from cnnmetric.training.sources import KINDS
+from cnnmetric.training.sources import Source
 
 PAPER = "paper, Section 2.2"
 OURS = "ours"
+
+# The modality of a model that takes every one.
+ANY = "any"
 
 # What an architecture is trained with unless the user says otherwise.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -38,7 +43,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 CALL = frozenset({"resume", "export_only"})
 # These may differ when an interrupted run is continued, since they do not shape the result.
 FREE_ON_RESUME = frozenset(
-    {"pairs", "validation", "label_maps", "cache", "out", "threads", "workers", "checkpoint_every"}
+    {"pairs", "source", "validation", "cache", "out", "threads", "workers", "checkpoint_every"}
 )
 
 
@@ -46,15 +51,25 @@ FREE_ON_RESUME = frozenset(
 class TrainingSettings:
     """Train the metric on aligned image pairs and export it as one .onnx file."""
 
-    pairs: Path = setting(
+    pairs: Path | None = setting(
+        None,
         help_text="CSV table: a header row, one aligned subject a row, one column of image files "
-        "per modality; file names are relative to the table; or the folder of IXI",
+        "per modality; file names are relative to the table; or the folder of IXI. Short for "
+        "--source real=TABLE",
         source=OURS,
         positional=True,
     )
+    source: tuple[str, ...] = setting(
+        (),
+        help_text="KIND=PATH or KIND=PATH:WEIGHT, where further pairs come from and how often; "
+        "real: such a table; contrast: a table of single images, each paired with itself in "
+        "another contrast; synthetic: a folder of label maps; the last two for self-similarity",
+        source=OURS,
+    )
     modalities: str = setting(
         help_text="the two columns to learn from, as T1,T2; the second is resampled on the "
-        "grid of the first where grids differ",
+        "grid of the first where grids differ; any: all columns but the first, for a model that "
+        "takes every modality",
         source=OURS,
     )
     out: Path = setting(
@@ -142,17 +157,6 @@ class TrainingSettings:
     )
     temperature: float = setting(
         0.1, help_text="what the cosines of self-similarity are divided by", source=OURS
-    )
-    label_maps: Path | None = setting(
-        None,
-        help_text="folder of label maps, from which further pairs of random contrasts are made for "
-        "self-similarity",
-        source=OURS,
-    )
-    label_map_share: float = setting(
-        1 / 3,
-        help_text="share of the crops that come from label maps, if there are any",
-        source=OURS,
     )
     remap_probability: float = setting(
         0.3,
@@ -259,12 +263,31 @@ class TrainingSettings:
         for name, value in DEFAULTS.get(self.architecture, {}).items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
+        sources = self.sources
+        kinds = {source.kind for source in sources}
         depth = len(self.kernels)
         scores = 1 if self.architecture == "two-channel" else 0
         rules = {
-            "--modalities must be two different column names, as T1,T2": (
-                len(self.modality_names) == len(set(self.modality_names)) == 2
-                and all(self.modality_names)
+            "--modalities must be two different column names, as T1,T2, or any": (
+                self.modality_names == (ANY, ANY)
+                or (
+                    len(self.modality_names) == len(set(self.modality_names)) == 2
+                    and all(self.modality_names)
+                    and ANY not in self.modality_names
+                )
+            ),
+            "--modalities any needs --architecture self-similarity": (
+                self.modality_names != (ANY, ANY) or self.architecture == "self-similarity"
+            ),
+            "a table of pairs or a --source is needed": bool(sources),
+            "--source synthetic and contrast need --architecture self-similarity": (
+                kinds <= {"real"} or self.architecture == "self-similarity"
+            ),
+            "--source synthetic needs --dimension 3": (
+                "synthetic" not in kinds or self.dimension == 3
+            ),
+            "--spacing is needed where every --source is synthetic": (
+                kinds != {"synthetic"} or self.spacing is not None
             ),
             "--out must end in .onnx": self.out.suffix == ".onnx",
             "--dimension must be 2 or 3": self.dimension in (2, 3),
@@ -282,15 +305,8 @@ class TrainingSettings:
                 0 <= self.shift[0] <= self.shift[1]
             ),
             "--temperature must be above 0": self.temperature > 0,
-            "--label-map-share and --remap-probability must lie in 0..1": (
-                min(self.label_map_share, self.remap_probability) >= 0
-                and max(self.label_map_share, self.remap_probability) <= 1
-            ),
+            "--remap-probability must lie in 0..1": 0 <= self.remap_probability <= 1,
             "--max-noise must lie in 0..1": 0 <= self.max_noise <= 1,
-            "--label-maps needs --architecture self-similarity and --dimension 3": (
-                self.label_maps is None
-                or (self.architecture == "self-similarity" and self.dimension == 3)
-            ),
             "--learning-rate must be above 0": self.learning_rate > 0,
             "--momentum must be at least 0 and below 1": 0 <= self.momentum < 1,
             "--batch-size, --steps and --checkpoint-every must be 1 or more": (
@@ -300,6 +316,9 @@ class TrainingSettings:
                 min(self.validate_every, self.validation_batches) >= 1
             ),
             "--training-pairs must be 0 or more": self.training_pairs >= 0,
+            "--training-pairs needs one table of real pairs to divide": (
+                not self.training_pairs or [source.kind for source in sources].count("real") == 1
+            ),
             "--training-pairs and --validation exclude each other": (
                 not self.training_pairs or self.validation is None
             ),
@@ -331,8 +350,23 @@ class TrainingSettings:
 
     @property
     def modality_names(self) -> tuple[str, ...]:
-        """The column of channel 0 and that of channel 1."""
-        return tuple(name.strip() for name in self.modalities.split(","))
+        """The column of channel 0 and that of channel 1; `ANY` twice for all columns."""
+        names = tuple(name.strip() for name in self.modalities.split(","))
+        return (ANY, ANY) if names == (ANY,) else names
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Where pairs come from, by kind and then as given; the table named first is real.
+
+        Raises
+        ------
+        SettingsError
+            If one cannot be understood.
+        """
+        found = [Source.parse(text) for text in self.source]
+        if self.pairs is not None:
+            found.insert(0, Source(kind="real", path=self.pairs))
+        return tuple(sorted(found, key=lambda source: KINDS.index(source.kind)))
 
     @property
     def checkpoint(self) -> Path:
@@ -351,8 +385,8 @@ class TrainingSettings:
 
     def as_record(self) -> dict[str, Any]:
         """Return what was trained as JSON values; of files only the name, not where they lay."""
-        record = to_record(self) | {"pairs": self.pairs.name, "out": self.out.name}
-        for name in ("label_maps", "validation", "cache"):
-            folder = getattr(self, name)
-            record[name] = folder and folder.name
+        record = to_record(self) | {"source": list(map(str, self.sources)), "out": self.out.name}
+        for name in ("pairs", "validation", "cache"):
+            path = getattr(self, name)
+            record[name] = path and path.name
         return {name: value for name, value in record.items() if name not in CALL}

@@ -16,6 +16,7 @@ import torch
 
 from cnnmetric.training.architecture import PatchNetwork
 from cnnmetric.training.checkpoint import Progress
+from cnnmetric.training.material import Material
 from cnnmetric.training.objectives import Objective
 from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.settings import TrainingSettings
@@ -43,7 +44,8 @@ class Validator:
         self, pairs: Sequence[AlignedPair], objective: Objective, settings: TrainingSettings
     ) -> None:
         self._objective = objective
-        sampler = objective.sampler(pairs, [], replace(settings, seed=settings.seed + 1))
+        material = Material(kind="real", pairs=pairs)
+        sampler = objective.sampler([material], replace(settings, seed=settings.seed + 1))
         self._batches = [sampler[n] for n in range(settings.validation_batches)]
 
     @torch.no_grad()
