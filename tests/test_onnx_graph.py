@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +17,8 @@ from torch import nn
 
 from cnnmetric.errors import ModelError
 from cnnmetric.training.architecture import PatchNetwork
+from cnnmetric.training.architecture import TwoChannelNetwork
+from cnnmetric.training.architecture import layers
 from cnnmetric.training.onnx_graph import GradientGraph
 from cnnmetric.training.self_similarity import SelfSimilarityNetwork
 from training_images import self_similarity_layers
@@ -120,6 +123,15 @@ def test_every_operator_has_its_gradient(formula: Formula, dimension: int) -> No
 def test_pooling_dilation_and_groups() -> None:
     torch.manual_seed(0)
     compare(Pooled(), 11)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("options", [{"branches": 2}, {"pooling": True}])
+def test_variants_of_the_papers_network(dimension: int, options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    spec = layers(channels=(6, 8, 4), kernels=(3, 3, 1, 1), strides=(2, 2, 1, 1))
+    network = TwoChannelNetwork(spec, dimension=dimension, **options)
+    compare(network, network.receptive_field + 2 * network.stride)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])

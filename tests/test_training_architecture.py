@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from cnnmetric.errors import SettingsError
 from cnnmetric.training.architecture import Layer
@@ -15,6 +18,7 @@ from cnnmetric.training.architecture import receptive_field
 from cnnmetric.training.architecture import stride
 from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import hinge_loss
+from cnnmetric.training.loss import logistic_loss
 
 
 def test_reconstruction_has_the_papers_patch_stride_depth_and_size() -> None:
@@ -36,10 +40,11 @@ def test_receptive_field_and_stride(
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
-def test_block_gives_the_scores_of_its_patches(dimension: int) -> None:
+@pytest.mark.parametrize("options", [{}, {"branches": 2}, {"pooling": True}])
+def test_block_gives_the_scores_of_its_patches(dimension: int, options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     spec = layers(channels=(4, 3), kernels=(3, 3, 1), strides=(2, 2, 1))
-    network = TwoChannelNetwork(spec, dimension=dimension)
+    network = TwoChannelNetwork(spec, dimension=dimension, **options)
     p, s = network.receptive_field, network.stride
     block = torch.rand((1, 2) + (p + 2 * s,) * dimension)
     scores = network(block)
@@ -60,8 +65,36 @@ def test_last_layer_is_linear_and_no_layer_pads() -> None:
 def test_refuses_many_channels_in_the_last_layer_and_other_dimensions() -> None:
     with pytest.raises(SettingsError, match="2 channels"):
         TwoChannelNetwork((Layer(2, 3, 1),))
+    with pytest.raises(SettingsError, match="three layers or more, and even channels"):
+        TwoChannelNetwork(layers(channels=(3, 3), kernels=(3, 1, 1), strides=(1,) * 3), branches=2)
     with pytest.raises(SettingsError, match="2 or 3"):
         TwoChannelNetwork((Layer(1, 3, 1),), dimension=4)
+
+
+def test_pooling_takes_the_place_of_strides() -> None:
+    network = TwoChannelNetwork(paper_layers(), pooling=True)
+    assert (network.receptive_field, network.stride) == (20, 4)
+    with torch.no_grad():
+        assert network(torch.zeros(1, 2, 20, 20, 24)).shape == (1, 1, 1, 1, 2)
+
+
+def test_branches_meet_in_the_last_two_layers() -> None:
+    network = TwoChannelNetwork(paper_layers(), branches=2)
+    first, second = torch.rand(2, 1, 1, 17, 17, 17)
+    features = [torch.cat(pair, dim=1) for pair in ((first, second), (first, first))]
+    for convolution in network.convolutions[:-2]:
+        features = [torch.relu(convolution(item)) for item in features]
+    half = features[0].shape[1] // 2
+    torch.testing.assert_close(features[0][:, :half], features[1][:, :half])
+    assert not torch.allclose(features[0][:, half:], features[1][:, half:])
+
+
+def test_logistic_loss_is_cross_entropy_of_two_scores() -> None:
+    scores = torch.tensor([-2.0, -0.5, 3.0, -1.0])
+    labels = torch.tensor([-1.0, -1.0, 1.0, 1.0])
+    both = torch.stack([torch.zeros(4), scores], dim=1)
+    expected = cross_entropy(both, (labels > 0).long())
+    torch.testing.assert_close(logistic_loss(scores, labels), expected)
 
 
 def test_hinge_loss_wants_aligned_patches_below_minus_one() -> None:

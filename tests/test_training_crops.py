@@ -250,7 +250,10 @@ def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monkey
         ({"source": ("real=a.csv",), "training_pairs": 1}, "needs one table of real pairs"),
         ({"pairs": None}, "a table of pairs or a --source is needed"),
         ({"modalities": "any,T1"}, "--modalities must be two different"),
-        ({"architecture": "unheard-of"}, "--architecture must be two-channel or self-similarity"),
+        (
+            {"architecture": "unheard-of"},
+            "--architecture must be two-channel or pse",
+        ),
         ({"crops": 0}, "--crops must be 1 or more"),
         ({"crop_edge": 9}, "--crop-edge 25 or more"),
         ({"shift": (2.0, 1.0)}, "--shift must be two lengths"),

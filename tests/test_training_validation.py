@@ -77,16 +77,16 @@ def test_weights_that_became_worse_are_not_exported(
     wanted = (tmp_path / "model.onnx").read_bytes()
     assert first.best is not None
 
-    from cnnmetric.training.objectives import HingeObjective
+    from cnnmetric.training.objectives import PatchObjective
 
-    loss = HingeObjective.loss
+    loss = PatchObjective.loss
 
-    def rising(self: HingeObjective, batch: Any, device: torch.device) -> Any:
+    def rising(self: PatchObjective, batch: Any, device: torch.device) -> Any:
         value, right = loss(self, batch, device)
         return (value if torch.is_grad_enabled() else value * 0 + calls.pop(0)), right
 
     calls = [0.1, 0.1, 0.2, 0.2, 0.3, 0.3]
-    monkeypatch.setattr(HingeObjective, "loss", rising)
+    monkeypatch.setattr(PatchObjective, "loss", rising)
     second = train(settings(tmp_path, **HELD_OUT, steps=6))
     assert second.best_step == 2
     for name, value in second.best.items() if second.best else []:

@@ -54,6 +54,13 @@ def stride(layers: Sequence[Layer]) -> int:
     return product
 
 
+def _parts(layer: Layer, *, pooling: bool) -> tuple[Layer, ...]:
+    if not pooling:
+        return (layer,)
+    pool = Layer(layer.channels, layer.stride, layer.stride)
+    return Layer(layer.channels, layer.kernel, 1), pool
+
+
 def check_dimension(dimension: int) -> None:
     """Raise a SettingsError unless the dimension is 2 or 3."""
     if dimension not in (2, 3):
@@ -83,12 +90,20 @@ class PatchNetwork(nn.Module):
 class TwoChannelNetwork(PatchNetwork):
     """Convolutions without padding, ReLU between them, and nothing after the last.
 
+    The two variants are those that the paper found to be worse.
+
     Parameters
     ----------
     layers
         The convolutions in order; the last one must have a single channel.
     dimension
         2 or 3.
+    branches
+        1: both images go through all layers together. 2: pseudo-siamese, with half of every
+        layer's channels for each image and weights of their own, until the last two layers.
+    pooling
+        Where a layer has a stride, take the largest of so many neighbours after its rectifier
+        instead (Zagoruyko and Komodakis 2015).
 
     Attributes
     ----------
@@ -98,25 +113,49 @@ class TwoChannelNetwork(PatchNetwork):
     Raises
     ------
     SettingsError
-        If the last layer has more than one channel or the dimension is neither 2 nor 3.
+        If the last layer has more than one channel, channels cannot be divided among the branches
+        or the dimension is neither 2 nor 3.
     """
 
-    def __init__(self, layers: Sequence[Layer], *, dimension: int = 3) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        *,
+        dimension: int = 3,
+        branches: int = 1,
+        pooling: bool = False,
+    ) -> None:
         super().__init__()
         check_dimension(dimension)
         if layers[-1].channels != 1:
             msg = f"the last layer has {layers[-1].channels} channels; a score needs exactly 1"
             raise SettingsError(msg)
+        apart = len(layers) - 2 if branches > 1 else 0
+        if branches > 1 and (apart < 1 or any(layer.channels % 2 for layer in layers[:apart])):
+            msg = "two branches need three layers or more, and even channels in all but two of them"
+            raise SettingsError(msg)
         self.layers = tuple(layers)
         self.dimension = dimension
-        self.receptive_field = receptive_field(layers)
-        self.stride = stride(layers)
+        whole = [part for layer in layers for part in _parts(layer, pooling=pooling)]
+        self.receptive_field = receptive_field(whole)
+        self.stride = stride(whole)
         convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
+        pool = nn.MaxPool3d if dimension == 3 else nn.MaxPool2d
         inputs = (2, *(layer.channels for layer in layers[:-1]))
         self.rectifier = nn.ReLU()
         self.convolutions = nn.ModuleList(
-            convolution(before, layer.channels, layer.kernel, layer.stride)
-            for before, layer in zip(inputs, layers, strict=True)
+            convolution(
+                before,
+                layer.channels,
+                layer.kernel,
+                1 if pooling else layer.stride,
+                groups=branches if number < apart else 1,
+            )
+            for number, (before, layer) in enumerate(zip(inputs, layers, strict=True))
+        )
+        self.pools = nn.ModuleList(
+            pool(layer.stride) if pooling and layer.stride > 1 else nn.Identity()
+            for layer in layers[:-1]
         )
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
@@ -133,6 +172,6 @@ class TwoChannelNetwork(PatchNetwork):
             Dissimilarities ``(B, 1, mz, my, mx)`` with ``m = (N - p) // s + 1``.
         """
         features = patches
-        for convolution in self.convolutions[:-1]:
-            features = self.rectifier(convolution(features))
+        for convolution, pool in zip(self.convolutions[:-1], self.pools, strict=True):
+            features = pool(self.rectifier(convolution(features)))
         return cast("torch.Tensor", self.convolutions[-1](features))

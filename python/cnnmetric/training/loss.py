@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hinge loss of Section 2.2, and the contrastive loss of descriptors."""
+"""The losses of Section 2.2, and the contrastive loss of descriptors."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn.functional import cross_entropy
+from torch.nn.functional import softplus
 
 ALIGNED = -1.0
 MISALIGNED = 1.0
@@ -24,6 +25,15 @@ def hinge_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         ``y_i``, shape ``(B,)``: -1 for aligned patches, +1 for misaligned ones.
     """
     return torch.relu(1 - labels * scores).mean()
+
+
+def logistic_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy, which the paper found to be worse than the hinge loss.
+
+    That of a softmax over "aligned" and "misaligned" depends on the difference of the two scores
+    alone; here N is that difference. Shapes as :func:`hinge_loss`.
+    """
+    return softplus(-labels * scores).mean()
 
 
 def accuracy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from cnnmetric.training.crops import CropSampler
 from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import contrastive_loss
 from cnnmetric.training.loss import hinge_loss
+from cnnmetric.training.loss import logistic_loss
 from cnnmetric.training.material import Material
 from cnnmetric.training.sampling import PatchSampler
 from cnnmetric.training.self_similarity import SelfSimilarityNetwork
@@ -64,7 +65,7 @@ class Objective(ABC):
         """Return how many patches of the first image a batch has, for the progress bar."""
 
 
-class HingeObjective(Objective):
+class PatchObjective(Objective):
     """The paper's: tell aligned from misaligned patches (Section 2.2)."""
 
     def __init__(self, network: TwoChannelNetwork, settings: TrainingSettings) -> None:
@@ -93,7 +94,8 @@ class HingeObjective(Objective):
         with _precision(self._settings, device):
             scores = self.network(_contiguous(patches))
         scores = scores.float().flatten()
-        return hinge_loss(scores, labels), accuracy(scores.detach(), labels)
+        loss = hinge_loss if self._settings.loss == "hinge" else logistic_loss
+        return loss(scores, labels), accuracy(scores.detach(), labels)
 
     def size(self) -> int:
         """Return the batch size."""
@@ -161,7 +163,13 @@ def objective_of(settings: TrainingSettings) -> Objective:
         ours = SelfSimilarityNetwork(spec, dimension=settings.dimension)
         return ContrastiveObjective(ours, settings)
     spec = layers(channels=settings.channels, kernels=settings.kernels, strides=settings.strides)
-    return HingeObjective(TwoChannelNetwork(spec, dimension=settings.dimension), settings)
+    network = TwoChannelNetwork(
+        spec,
+        dimension=settings.dimension,
+        branches=2 if settings.architecture == "pseudo-siamese" else 1,
+        pooling=settings.pooling,
+    )
+    return PatchObjective(network, settings)
 
 
 def _precision(settings: TrainingSettings, device: torch.device) -> torch.autocast:

@@ -31,9 +31,9 @@ class GradientGraph:
     """Nodes and constants of a network's scores and of their weighted sum's gradient.
 
     The network is traced, so it is described once, in its ``forward``. That may use convolutions
-    and average pooling without padding, rectifiers, ``+ - * /`` with numbers or among tensors of
-    equally many or one channel, ``exp``, ``sqrt``, sum and mean over channels, and channel
-    slices.
+    and average pooling without padding, maxima of separate neighbourhoods, rectifiers, ``+ - * /``
+    with numbers or among tensors of equally many or one channel, ``exp``, ``sqrt``, sum and mean
+    over channels, and channel slices.
 
     Parameters
     ----------
@@ -100,8 +100,12 @@ class GradientGraph:
             return self._convolution(module, x)
         if isinstance(module, nn.AvgPool2d | nn.AvgPool3d):
             return self._average_pool(module, x)
+        if isinstance(module, nn.MaxPool2d | nn.MaxPool3d) and module.stride == module.kernel_size:
+            return self._maximum_pool(module, x)
         if isinstance(module, nn.ReLU):
             return self._relu(x)
+        if isinstance(module, nn.Identity):
+            return x
         raise _unknown(type(module).__name__)
 
     def _handler(self, target: Any) -> Handler:
@@ -205,6 +209,30 @@ class GradientGraph:
                 "ConvTranspose", [g, name], channels=count, strides=strides, group=count
             )
             self._give(x, back)
+
+        self._reverse.append((y, backward))
+        return y
+
+    def _maximum_pool(self, module: nn.MaxPool2d | nn.MaxPool3d, x: str) -> str:
+        dimension = 3 if isinstance(module, nn.MaxPool3d) else 2
+        shape = [int(n) for n in np.broadcast_to(np.asarray(module.kernel_size), dimension)]
+        count = self._channels[x]
+        y = self._emit("MaxPool", [x], channels=count, kernel_shape=shape, strides=shape)
+        ones = np.ones((count, 1, *shape), dtype=np.float32)
+
+        def backward(g: str) -> None:
+            name = self._constant(ones, f"copies.{count}.{'x'.join(map(str, shape))}")
+            spread, largest = (
+                self._emit(
+                    "ConvTranspose", [item, name], channels=count, strides=shape, group=count
+                )
+                for item in (g, y)
+            )
+            # Of equal values all get the cotangent; after a rectifier these are zeros, and it
+            # lets nothing through.
+            equal = self._emit("Equal", [x, largest], channels=count)
+            mask = self._emit("Cast", [equal], channels=count, to=onnx.TensorProto.FLOAT)
+            self._give(x, self._binary("Mul", spread, mask))
 
         self._reverse.append((y, backward))
         return y

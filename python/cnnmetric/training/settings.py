@@ -24,13 +24,15 @@ OURS = "ours"
 ANY = "any"
 
 # What an architecture is trained with unless the user says otherwise.
+_OF_PATCHES: dict[str, Any] = {
+    "channels": (96, 192, 256, 512),
+    "kernels": (5, 3, 3, 1, 1),
+    "strides": (2, 2, 1, 1, 1),
+    "learning_rate": 0.01,
+}
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "two-channel": {
-        "channels": (96, 192, 256, 512),
-        "kernels": (5, 3, 3, 1, 1),
-        "strides": (2, 2, 1, 1, 1),
-        "learning_rate": 0.01,
-    },
+    "two-channel": _OF_PATCHES,
+    "pseudo-siamese": _OF_PATCHES,
     "self-similarity": {
         "channels": (48, 64, 64, 32),
         "kernels": (3, 3, 1, 1),
@@ -102,16 +104,18 @@ class TrainingSettings:
     )
 
     dimension: int = setting(3, help_text="dimension of images and network: 2 or 3", source=PAPER)
-    architecture: Literal["two-channel", "self-similarity"] = setting(
+    architecture: Literal["two-channel", "pseudo-siamese", "self-similarity"] = setting(
         "two-channel",
-        help_text="two-channel, trained by the hinge loss, or descriptors on top of fixed "
+        help_text="two-channel; pseudo-siamese, with half of the channels for each image until the "
+        "last two layers, which the paper advises against; or descriptors on top of fixed "
         "self-similarities, trained to find each patch's partner",
         source="paper; self-similarity is ours",
     )
     channels: tuple[int, ...] = setting(
         (),
-        help_text="feature channels of the learned layers; of two-channel without the last, whose "
-        "one output is the score; by default 96 192 256 512 or, for self-similarity, 48 64 64 32",
+        help_text="feature channels of the learned layers; but for self-similarity without the "
+        "last, whose one output is the score; by default 96 192 256 512 or, for self-similarity, "
+        "48 64 64 32",
         source="reconstruction of the paper's five layers and 2 M parameters",
     )
     kernels: tuple[int, ...] = setting(
@@ -125,6 +129,19 @@ class TrainingSettings:
         help_text="stride of each learned layer; by default 2 2 1 1 1 or 1 2 1 1",
         unit="voxels",
         source="reconstruction of the paper's stride 4",
+    )
+
+    pooling: bool = setting(
+        False,
+        help_text="take the largest of neighbours where a layer has a stride, which the paper "
+        "advises against; patches get larger; not for self-similarity",
+        source=PAPER,
+    )
+    loss: Literal["hinge", "cross-entropy"] = setting(
+        "hinge",
+        help_text="of aligned and misaligned patches; cross-entropy is what the paper advises "
+        "against; not for self-similarity",
+        source=PAPER,
     )
 
     learning_rate: float = setting(
@@ -266,7 +283,7 @@ class TrainingSettings:
         sources = self.sources
         kinds = {source.kind for source in sources}
         depth = len(self.kernels)
-        scores = 1 if self.architecture == "two-channel" else 0
+        scores = 0 if self.architecture == "self-similarity" else 1
         rules = {
             "--modalities must be two different column names, as T1,T2, or any": (
                 self.modality_names == (ANY, ANY)
@@ -292,11 +309,15 @@ class TrainingSettings:
             "--out must end in .onnx": self.out.suffix == ".onnx",
             "--dimension must be 2 or 3": self.dimension in (2, 3),
             f"--kernels and --strides must have {len(self.channels) + scores} values, "
-            "--channels has one less for two-channel, and as many for self-similarity": (
+            "--channels has one less, but for self-similarity": (
                 depth == len(self.strides) == len(self.channels) + scores
             ),
             "--channels, --kernels and --strides must be 1 or more": (
                 min((*self.channels, *self.kernels, *self.strides), default=1) >= 1
+            ),
+            "--pooling and --loss are not for --architecture self-similarity": (
+                self.architecture != "self-similarity"
+                or (self.loss == "hinge" and not self.pooling)
             ),
             "--crops must be 1 or more, and --crop-edge 25 or more": (
                 self.crops >= 1 and self.crop_edge >= 25
