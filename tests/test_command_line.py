@@ -26,7 +26,8 @@ class Settings:
     limit: int | None = setting(None, help_text="limit")
     mode: Literal["a", "b"] = setting("a", help_text="mode")
     number_of_blocks: int = setting(8, help_text="blocks", choices=(4, 8))
-    source: tuple[str, ...] = setting(("a", "b"), help_text="sources")
+    source: tuple[str, ...] = setting(("a", "b"), help_text="sources", repeatable=True)
+    channels: tuple[int, ...] = setting((), help_text="channels")
 
     def __post_init__(self) -> None:
         if self.rate < 0:
@@ -53,6 +54,14 @@ def test_an_option_of_several_values_may_be_given_several_times() -> None:
     assert read("x").source == ("a", "b")
     assert read("x --source c").source == ("c",)
     assert read("x --source c d --source e").source == ("c", "d", "e")
+    assert read("x --channels 1 2 --channels 3").channels == (3,)
+
+
+def test_options_may_be_read_from_files(tmp_path: Path) -> None:
+    (tmp_path / "first.txt").write_text("--rate 3  # mm\n\n# nothing\n--source 'a b'\n")
+    (tmp_path / "second.txt").write_text("--rate 2\n")
+    found = read(f"x @{tmp_path / 'first.txt'} @{tmp_path / 'second.txt'}")
+    assert (found.rate, found.source) == (2, ("a b",))
 
 
 @pytest.mark.parametrize("words", ["", "x --mode c", "x --scale 1", "x --rate fast"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 import types
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ def setting(
     source: str | None = None,
     positional: bool = False,
     choices: Sequence[Any] | None = None,
+    repeatable: bool = False,
 ) -> Any:
     """Describe one field of a settings dataclass.
 
@@ -47,6 +49,8 @@ def setting(
         Give the value by its place on the command line and not by ``--name``.
     choices
         The values allowed; a ``Literal`` type says the same.
+    repeatable
+        Of several values: giving the option again adds to them, and does not replace them.
 
     Returns
     -------
@@ -59,6 +63,7 @@ def setting(
         "source": source,
         "positional": positional,
         "choices": None if choices is None else tuple(choices),
+        "repeatable": repeatable,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -69,11 +74,12 @@ def parser_for(
     """Build the command line of a settings dataclass.
 
     ``bool`` fields become ``--name`` / ``--no-name``, ``tuple[float, float]`` takes two values,
-    ``tuple[str, ...]`` one or more, also by giving the option again, ``Optional`` fields may be
-    left out, ``Path`` and ``Literal`` are understood. A value that the dataclass itself refuses is
-    reported by :func:`settings_from`.
+    ``tuple[str, ...]`` one or more, ``Optional`` fields may be left out, ``Path`` and ``Literal``
+    are understood. ``@FILE`` stands for the options that a file holds, with comments from ``#`` to
+    the end of a line. A value that the dataclass itself refuses is reported by
+    :func:`settings_from`.
     """
-    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser = _Parser(prog=prog, description=description, fromfile_prefix_chars="@")
     parser.set_defaults(**{_SETTINGS_CLASS: settings_class})
     hints = get_type_hints(settings_class)
     for field in dataclasses.fields(settings_class):
@@ -106,6 +112,12 @@ def to_record(settings: Any) -> dict[str, Any]:
     }
 
 
+class _Parser(argparse.ArgumentParser):
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        """Take a line of a file as a shell does."""
+        return shlex.split(arg_line, comments=True)
+
+
 class _Collect(argparse.Action):
     """Take all values of an option that is given several times; a default is a tuple."""
 
@@ -134,7 +146,7 @@ def _add_argument(
         options["type"] = kind
         options["nargs"] = nargs
         options["choices"] = metadata.get("choices") or choices
-        if nargs == "+" and not metadata.get("positional"):
+        if metadata.get("repeatable"):
             options["action"] = _Collect
         if not options["choices"] and nargs is None and not metadata.get("positional"):
             options["metavar"] = kind.__name__.upper()

@@ -34,7 +34,9 @@ class RunSettings:
     out: Path = setting(help_text=OUT_HELP)
     preset: str = setting("practical", help_text=PRESET_HELP, choices=PRESETS)
     own: tuple[str, ...] = setting(
-        (), help_text="a method of your own parameter files, as name=first.txt,second.txt"
+        (),
+        help_text="a method of your own parameter files, as name=first.txt,second.txt",
+        repeatable=True,
     )
     model: str = setting(
         "t1t2-fast", help_text="model of the learned metric, a name or an .onnx file"

@@ -67,6 +67,7 @@ class TrainingSettings:
         "real: such a table; contrast: a table of single images, each paired with itself in "
         "another contrast; synthetic: a folder of label maps; the last two for self-similarity",
         source=OURS,
+        repeatable=True,
     )
     modalities: str = setting(
         help_text="the two columns to learn from, as T1,T2; the second is resampled on the "
