@@ -16,6 +16,7 @@ from cnnmetric.training.architecture import layers
 from cnnmetric.training.architecture import paper_layers
 from cnnmetric.training.architecture import receptive_field
 from cnnmetric.training.architecture import stride
+from cnnmetric.training.architecture import with_stride
 from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import hinge_loss
 from cnnmetric.training.loss import logistic_loss
@@ -69,6 +70,30 @@ def test_refuses_many_channels_in_the_last_layer_and_other_dimensions() -> None:
         TwoChannelNetwork(layers(channels=(3, 3), kernels=(3, 1, 1), strides=(1,) * 3), branches=2)
     with pytest.raises(SettingsError, match="2 or 3"):
         TwoChannelNetwork((Layer(1, 3, 1),), dimension=4)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("wanted", [1, 2, 3, 6, 12])
+def test_other_stride_same_scores(dimension: int, wanted: int) -> None:
+    torch.manual_seed(0)
+    spec = layers(channels=(4, 3, 5), kernels=(3, 3, 2, 1), strides=(2, 1, 3, 1))
+    network = TwoChannelNetwork(spec, dimension=dimension)
+    changed = with_stride(network, wanted)
+    p, s = network.receptive_field, network.stride
+    assert (changed.receptive_field, changed.stride, s) == (p, wanted, 6)
+    block = torch.rand((1, 2) + (p + 12,) * dimension)
+    scores, others = network(block), changed(block)
+    assert others.shape[2:] == (12 // wanted + 1,) * dimension
+    common = max(s, wanted)
+    first, second = (
+        values[(..., *[slice(None, None, common // step)] * dimension)]
+        for values, step in ((scores, s), (others, wanted))
+    )
+    torch.testing.assert_close(first, second)
+    with pytest.raises(SettingsError, match="cannot have stride 4"):
+        with_stride(network, 4)
+    with pytest.raises(SettingsError, match="with pooling cannot have"):
+        with_stride(TwoChannelNetwork(spec, pooling=True), 6)
 
 
 def test_pooling_takes_the_place_of_strides() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -52,6 +54,43 @@ def stride(layers: Sequence[Layer]) -> int:
     for layer in layers:
         product *= layer.stride
     return product
+
+
+def with_stride(network: TwoChannelNetwork, wanted: int) -> TwoChannelNetwork:
+    """Return a network of the same weights that scores patches so many voxels apart.
+
+    A patch's score stays what it was: strides become dilations of the layers after them, for
+    patches closer to each other, and the last layer gets a stride for those further apart (grid
+    stride s, Section 2.1).
+
+    Raises
+    ------
+    SettingsError
+        If the network pools, or neither stride is a multiple of the other.
+    """
+    pooling = any(not isinstance(pool, nn.Identity) for pool in network.pools)
+    if pooling or wanted < 1 or (network.stride % wanted and wanted % network.stride):
+        msg = (
+            f"a network of stride {network.stride}{' with pooling' if pooling else ''} cannot have "
+            f"stride {wanted}: ask for a divisor or a multiple of it, and not of pooled ones"
+        )
+        raise SettingsError(msg)
+    changed = copy.deepcopy(network)
+    reached, dilation = 1, 1
+    convolutions = cast("list[nn.Conv3d]", list(changed.convolutions))
+    for layer, convolution in zip(network.layers, convolutions, strict=True):
+        taken = math.gcd(layer.stride, wanted // reached) if wanted % reached == 0 else 1
+        _set(convolution, stride=taken, dilation=dilation)
+        dilation = dilation * layer.stride // taken
+        reached *= taken
+    _set(convolutions[-1], stride=wanted // reached * convolutions[-1].stride[0])
+    changed.stride = wanted
+    return changed
+
+
+def _set(convolution: nn.Conv3d, **values: int) -> None:
+    for name, value in values.items():
+        setattr(convolution, name, (value,) * len(convolution.kernel_size))
 
 
 def _parts(layer: Layer, *, pooling: bool) -> tuple[Layer, ...]:

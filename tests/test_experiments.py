@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The committed options and parameter files of docs/experiments.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import itk
+import pytest
+
+from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import settings_from
+from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.settings import TrainingSettings
+
+FOLDER = Path(__file__).parents[1] / "experiments"
+PARAMETERS = {"similarity", "bspline"}
+OPTIONS = sorted(file.stem for file in FOLDER.glob("*.txt") if file.stem not in PARAMETERS)
+
+
+def read(*names: str) -> TrainingSettings:
+    words = ["pairs.csv", "--modalities", "T1,T2", "--out", "model.onnx"]
+    words += [f"@{FOLDER / name}.txt" for name in names]
+    settings = settings_from(parser_for(TrainingSettings, "").parse_args(words))
+    assert isinstance(settings, TrainingSettings)
+    return settings
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "base"])
+def test_a_variant_differs_from_the_base_in_what_it_is_named_after(name: str) -> None:
+    base, variant = read("base").as_record(), read("base", name).as_record()
+    changed = {option for option in base if base[option] != variant[option]}
+    assert changed == {
+        "k3": {"training_pairs", "validate_every"},
+        "k6": {"training_pairs", "validate_every"},
+        "cross-entropy": {"loss"},
+        "pseudo-siamese": {"architecture", "channels"},
+        "pooling": {"pooling"},
+        "near-misses": {"near_miss_fraction"},
+    }.get(name)
+
+
+def test_branches_have_as_many_weights_as_the_base() -> None:
+    sizes = [
+        sum(weight.numel() for weight in objective_of(read(*names)).network.parameters())
+        for names in (("base",), ("base", "pseudo-siamese"))
+    ]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.03)
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_the_metric_is_ours(name: str) -> None:
+    parameters = itk.ParameterObject.New()
+    parameters.AddParameterFile(str(FOLDER / f"{name}.txt"))
+    assert dict(parameters.GetParameterMap(0))["Metric"] == ("CNNMetric",)
