@@ -139,14 +139,17 @@ def test_a_crash_takes_one_registration_with_it(folder: Path, tmp_path: Path) ->
     command = [
         *(sys.executable, "-m", "cnnmetric.evaluate"),
         *arguments(folder, out, methods="endless,mine"),
-        *("--own", f"endless={long}", f"mine={folder / 'translation.txt'}"),
+        *("--own", f"endless={long}"),
         *("--registrations", str(folder / "one.csv"), "--workers", "1"),
     ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def registers() -> bool:
+        assert process.poll() is None, "it ended before it registered anything"
+        return registering_child(process.pid) is not None
+
     try:
-        # By the time that the settings are there, the first process is about to start.
-        wait_until(lambda: (out / "settings.json").is_file())
-        wait_until(lambda: registering_child(process.pid) is not None)
+        wait_until(registers)
         child = registering_child(process.pid)
         assert child is not None
         os.kill(child, signal.SIGKILL)
