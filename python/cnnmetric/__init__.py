@@ -45,6 +45,8 @@ if not _started_as_doctor():
     compatibility.check()
 
     from cnnmetric import _plugin
+    from cnnmetric.displacement_field import FieldLevel
+    from cnnmetric.displacement_field import register_displacement_field
     from cnnmetric.dissimilarity_network import DissimilarityNetwork
     from cnnmetric.dissimilarity_network import MapAndGradient
     from cnnmetric.iteration import Iteration
@@ -63,6 +65,7 @@ __all__ = [
     "CompatibilityError",
     "DataError",
     "DissimilarityNetwork",
+    "FieldLevel",
     "Iteration",
     "MapAndGradient",
     "Maps",
@@ -73,4 +76,5 @@ __all__ = [
     "__version__",
     "on_iteration",
     "parameter_files",
+    "register_displacement_field",
 ]

@@ -223,6 +223,30 @@ def on_grid_of(image: Any, reference: Any) -> Any:
     )
 
 
+def resample_image(image: Any, grid: Any, transform: Any = None) -> Any:
+    """Resample an image on the grid of another one, linearly; 0 outside of its field of view.
+
+    Parameters
+    ----------
+    image
+        ITK image of floats.
+    grid
+        ITK image whose voxels need not be there.
+    transform
+        elastix transform from the grid's points to the image's; None if headers align them.
+    """
+    if transform is None:
+        return itk.resample_image_filter(
+            image,
+            size=itk.size(grid),
+            output_spacing=grid.GetSpacing(),
+            output_origin=grid.GetOrigin(),
+            output_direction=grid.GetDirection(),
+        )
+    linear = {"FinalBSplineInterpolationOrder": "1", "DefaultPixelValue": "0"}
+    return warp_image(image, _with(_on_grid(transform, grid), **linear))
+
+
 def warp_image(moving: Any, transform: Any) -> Any:
     """Resample the moving image on the fixed image's grid by ``transform``."""
     return itk.transformix_filter(moving, transform, log_to_console=False)
@@ -237,14 +261,18 @@ def warp_labels(labels: Any, transform: Any) -> Any:
     )
 
 
-def displacement_field(moving: Any, transform: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return ``T(x) - x`` at every voxel of the fixed grid.
+def displacement_field(
+    moving: Any, transform: Any, grid: Any = None
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return ``T(x) - x`` at every voxel of the fixed grid, or of that of the image ``grid``.
 
     Returns
     -------
     numpy.ndarray
         Shape (z, y, x, 3) of the fixed image; components in patient axes (ITK x, y, z), in mm.
     """
+    if grid is not None:
+        transform = _on_grid(transform, grid)
     transformix = _transformix(moving, transform)
     transformix.SetComputeDeformationField(True)
     with tempfile.TemporaryDirectory() as folder:  # it writes the field to a file as well
@@ -291,6 +319,24 @@ def _with(transform: Any, **values: str) -> Any:
     changed.SetParameterMaps(transform.GetParameterMaps())
     for name, value in values.items():
         changed.SetParameter(name, value)
+    return changed
+
+
+def _on_grid(transform: Any, grid: Any) -> Any:
+    """Return the transform with the voxels of an image as those that a result is computed for."""
+    direction = itk.array_from_matrix(grid.GetDirection())
+    geometry = {
+        "Size": itk.size(grid),
+        "Index": [0, 0, 0],
+        "Spacing": grid.GetSpacing(),
+        "Origin": grid.GetOrigin(),
+        "Direction": direction.T.ravel(),  # elastix lists columns
+    }
+    changed = itk.ParameterObject.New()
+    changed.SetParameterMaps(transform.GetParameterMaps())
+    for place in range(changed.GetNumberOfParameterMaps()):
+        for name, values in geometry.items():
+            changed.SetParameter(place, name, [str(value) for value in values])
     return changed
 
 

@@ -10,6 +10,7 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.methods.ants import ANTs
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
+from cnnmetric.evaluation.methods.cnn_field import CNNField
 from cnnmetric.evaluation.methods.convex_adam import ConvexAdam
 from cnnmetric.evaluation.methods.elastix import CNN
 from cnnmetric.evaluation.methods.elastix import MI
@@ -24,7 +25,7 @@ __all__ = ["METHODS", "Method", "Task", "find", "split_own"]
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
-    for method in (CNN, CNNMask, MI, MIMask, NMI, MIND, ANTs, Greedy, ConvexAdam)
+    for method in (CNN, CNNMask, CNNField, MI, MIMask, NMI, MIND, ANTs, Greedy, ConvexAdam)
 }
 
 
