@@ -84,6 +84,17 @@ def test_finds_a_local_displacement(fixed: Any, moving: Any, difference_model: P
     assert after_warping < 0.6 * np.abs(start - target)[moved].mean()
 
 
+def test_intensities_may_be_negative(fixed: Any, moving: Any, difference_model: Path) -> None:
+    below = itk.shift_scale_image_filter(fixed, shift=-100.0)
+    one, other = (
+        itk.array_from_image(
+            register_displacement_field(image, moving, model=difference_model, levels=QUICK)
+        )
+        for image in (fixed, below)
+    )
+    np.testing.assert_allclose(one, other, atol=0.01)
+
+
 def test_starts_from_an_elastix_transform(fixed: Any, moving: Any, difference_model: Path) -> None:
     away = np.array([5.0, -4.0, 3.0])
     shifted = itk.image_duplicator(moving)

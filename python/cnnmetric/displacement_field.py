@@ -30,6 +30,7 @@ from cnnmetric.iteration import Iteration
 Volume = NDArray[np.float32]  # axes z, y, x
 Field = NDArray[np.float32]  # 3, z, y, x: displacement along z, y, x in voxels
 _TRUNCATE = 3.0  # standard deviations
+_CONTENT = 0.01  # of the range of intensities
 ANY = "any"
 
 
@@ -196,7 +197,8 @@ class _Box:
 
     def __init__(self, fixed: Any, *, margin: float) -> None:
         self.spacing = np.array(fixed.GetSpacing())[::-1]
-        inside = np.argwhere(itk.array_view_from_image(pipeline.foreground_mask(fixed)))
+        above = itk.array_view_from_image(fixed) - itk.array_view_from_image(fixed).min()
+        inside = np.argwhere(above > _CONTENT * above.max())
         self.first = inside.min(axis=0) - margin / self.spacing  # in voxels, z, y, x
         self.extent = (inside.max(axis=0) - self.first) * self.spacing + margin  # in mm
         self._fixed = fixed
