@@ -78,6 +78,20 @@ def test_parameter_files_of_the_users_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(alignment.displacement[32, 35, 32], SHIFT, atol=0.7)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_parameter_files_of_the_users_own_get_the_model(
+    tmp_path: Path, difference_model: Path, named: bool
+) -> None:
+    file = write_translation_parameters(tmp_path)
+    text = file.read_text(encoding="utf-8")
+    text = text.replace("AdvancedMattesMutualInformation", "CNNMetric")
+    file.write_text(text + ('(CNNMetricModel "t1t2")\n' if named else ""), encoding="utf-8")
+    pair = shifted_pair(SHIFT, modalities=("T1", "T1"))
+    task = task_of(pair, tmp_path, model=str(difference_model))
+    (alignment,) = methods.find("mine", [f"mine={file}"]).register(task)
+    np.testing.assert_allclose(alignment.displacement[32, 35, 32], SHIFT, atol=0.7)
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [

@@ -26,6 +26,7 @@ from cnnmetric import pipeline
 from cnnmetric.dissimilarity_network import DissimilarityNetwork
 from cnnmetric.errors import DataError
 from cnnmetric.iteration import Iteration
+from cnnmetric.parameter_files import DEFAULT_MODEL
 
 Volume = NDArray[np.float32]  # axes z, y, x
 Field = NDArray[np.float32]  # 3, z, y, x: displacement along z, y, x in voxels
@@ -86,7 +87,7 @@ def register_displacement_field(
     moving: Any,
     *,
     initial: Any = None,
-    model: str | Path = "t1t2-fast",
+    model: str | Path = DEFAULT_MODEL,
     fixed_modality: str = "",
     levels: Sequence[FieldLevel] | None = None,
     device: str = "auto",

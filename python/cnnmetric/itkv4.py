@@ -19,6 +19,7 @@ from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.maps import Maps
 from cnnmetric.maps import maps_from
+from cnnmetric.parameter_files import DEFAULT_MODEL
 
 _lock = threading.Lock()
 _module: ModuleType | None = None
@@ -78,7 +79,7 @@ class CNNImageToImageMetricv4:
         self,
         *,
         dimension: int = 3,
-        model: str | Path = "t1t2-fast",
+        model: str | Path = DEFAULT_MODEL,
         fixed_modality: str = "",
         sampling: str | None = None,
         number_of_blocks: int | None = None,

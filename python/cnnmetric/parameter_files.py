@@ -8,6 +8,9 @@ from pathlib import Path
 from cnnmetric import package_data
 from cnnmetric.errors import DataError
 
+# The model where a parameter file names none, as in elxCNNMetric.h.
+DEFAULT_MODEL = "t1t2-fast"
+
 
 def names() -> tuple[str, ...]:
     """Return the names of the shipped parameter files, sorted, for example ``"cnn_bspline"``."""

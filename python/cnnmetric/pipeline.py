@@ -25,6 +25,7 @@ from cnnmetric import parameter_files
 from cnnmetric.errors import DataError
 from cnnmetric.errors import MetricError
 from cnnmetric.errors import RegistrationError
+from cnnmetric.parameter_files import DEFAULT_MODEL
 
 _LOG = "elastix.log"
 
@@ -91,7 +92,7 @@ def read_parameters(method: str, stage: str, overrides: Mapping[str, str] | None
 
 def choose_model(parameters: Any, model: str) -> None:
     """Set the model; where it is another one than before, its block size is its own choice."""
-    before = parameters.GetParameter(0, "CNNMetricModel")
+    before = dict(parameters.GetParameterMap(0)).get("CNNMetricModel", (DEFAULT_MODEL,))
     parameters.SetParameter("CNNMetricModel", model)
     if tuple(before) != (model,):
         parameters.RemoveParameter("CNNMetricBlockSize")

@@ -9,6 +9,7 @@ from typing import Literal
 
 from cnnmetric.command_line import setting
 from cnnmetric.errors import SettingsError
+from cnnmetric.parameter_files import DEFAULT_MODEL
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class DemoSettings:
     fixed_modality: str = setting(
         "T1", help_text="which of the model's two modalities the fixed image shows (with --fixed)"
     )
-    model: str = setting("t1t2-fast", help_text="name of a shipped model or path of an .onnx file")
+    model: str = setting(
+        DEFAULT_MODEL, help_text="name of a shipped model or path of an .onnx file"
+    )
     metric: Literal["cnn", "mi"] = setting("cnn", help_text="learned metric or mutual information")
     compare_mi: bool = setting(
         False, help_text="run mutual information in the same pipeline as well"

@@ -11,6 +11,7 @@ from cnnmetric.command_line import setting
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import methods
 from cnnmetric.evaluation.presets import PRESETS
+from cnnmetric.parameter_files import DEFAULT_MODEL
 
 BASELINE_HELP = "method that the others are tested against; by default mi+mask, where it was run"
 OUT_HELP = "folder of the results, which a further run continues"
@@ -39,7 +40,7 @@ class RunSettings:
         repeatable=True,
     )
     model: str = setting(
-        "t1t2-fast", help_text="model of the learned metric, a name or an .onnx file"
+        DEFAULT_MODEL, help_text="model of the learned metric, a name or an .onnx file"
     )
     labels: str = setting("all", help_text="labels to compare, for example 1-50,85; all but 0: all")
     baseline: str = setting("", help_text=BASELINE_HELP)

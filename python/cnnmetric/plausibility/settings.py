@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnnmetric.command_line import setting
 from cnnmetric.errors import SettingsError
+from cnnmetric.parameter_files import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,9 @@ class PlausibilitySettings:
         positional=True, help_text="moving image of the same subject, aligned, of another modality"
     )
     out: Path = setting(help_text="folder for the pictures and the table; made if missing")
-    model: str = setting("t1t2-fast", help_text="name of a shipped model or path of an .onnx file")
+    model: str = setting(
+        DEFAULT_MODEL, help_text="name of a shipped model or path of an .onnx file"
+    )
     fixed_modality: str = setting(
         "T1", help_text="which of the model's two modalities the fixed image shows"
     )
