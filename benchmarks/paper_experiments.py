@@ -4,28 +4,47 @@
     python benchmarks/paper_experiments.py DATA --out folder
 
 trains one network for each file of options in ``experiments/``, exports the first one at other grid
-strides, registers the development set of DATA by all of them in one pipeline, and prints a table.
-The same command goes on where an earlier run stopped.
+strides, registers the development set of DATA by all of them, and prints a table. All start from
+the same similarity transforms, those of the shipped model, and deform by a displacement field with
+voxels of 2 mm. The same command goes on where an earlier run stopped.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import itk
+import numpy as np
 import torch
+from tqdm import tqdm
 
+from cnnmetric import FieldLevel
+from cnnmetric import pipeline
+from cnnmetric import register_displacement_field
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import CNNMetricError
+from cnnmetric.evaluation.alignment import Alignment
+from cnnmetric.evaluation.job import Job
+from cnnmetric.evaluation.job import empty_record
+from cnnmetric.evaluation.job import read_pair
 from cnnmetric.evaluation.results import Results
+from cnnmetric.evaluation.score import LabelledPair
+from cnnmetric.evaluation.score import score
+from cnnmetric.evaluation.score import score_before
 from cnnmetric.evaluation.summary import Summary
+from cnnmetric.evaluation.tables import Registration
+from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.training.architecture import TwoChannelNetwork
 from cnnmetric.training.architecture import with_stride
 from cnnmetric.training.checkpoint import load
@@ -47,7 +66,10 @@ TRAINED = {
     },
 }
 STRIDES = (2, 8)
-PARAMETERS = (OPTIONS / "similarity.txt", OPTIONS / "bspline.txt")
+# Not trained here, for comparison.
+SHIPPED = ("t1t2", "t1t2-fast")
+LABELS = tuple(range(1, 51))
+LEVEL = FieldLevel(grid_spacing=2.0, iterations=40, image_smoothing=0.8, field_smoothing=1.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +79,8 @@ class ExperimentSettings:
     data: Path = setting(positional=True, help_text="folder with train/pairs.csv and dev/alberts")
     out: Path = setting(help_text="folder of networks and results")
     variants: tuple[str, ...] = setting(
-        (*TRAINED, *(f"stride-{s}" for s in STRIDES)), help_text="which ones"
+        (*TRAINED, *(f"stride-{s}" for s in STRIDES), *SHIPPED), help_text="which ones"
     )
-    workers: int = setting(1, help_text="registrations at a time")
     train_only: bool = setting(False, help_text="register nothing")
 
 
@@ -69,12 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = settings_from(
             parser_for(ExperimentSettings, __doc__ or "").parse_args(arguments)
         )
-        for name in settings.variants:
-            model = network(settings, name)
-            if not settings.train_only:
-                register(settings, name, model)
+        models = {name: network(settings, name) for name in settings.variants}
         if not settings.train_only:
-            print(table(settings))
+            print(register(settings, models).markdown())
     except CNNMetricError as error:
         print(f"paper_experiments: {error}", file=sys.stderr)
         return 1
@@ -82,7 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def network(settings: ExperimentSettings, name: str) -> Path:
-    """Train or derive a variant's network unless it is there, and return its file."""
+    """Train or derive a variant's network unless it is there; return its file or its name."""
+    if name in SHIPPED:
+        return Path(name)
     model = settings.out / f"{name}.onnx"
     if model.is_file():
         return model
@@ -109,24 +129,78 @@ def training_settings(settings: ExperimentSettings, name: str) -> TrainingSettin
     return found
 
 
-def register(settings: ExperimentSettings, name: str, model: Path) -> None:
-    """Register the development set by one network."""
+def register(settings: ExperimentSettings, models: Mapping[str, Path]) -> Summary:
+    """Register the development set by all networks, tested against the first one."""
+    results = Results(settings.out / "registrations")
     subjects = settings.data / "dev" / "alberts"
-    _run(
-        "cnnmetric.evaluate",
-        *("--subjects", subjects / "subjects.csv", "--labels", "1-50", "--model", model.resolve()),
-        *("--registrations", subjects / "registrations.csv", "--out", settings.out / name),
-        *("--methods", name, "--own", f"{name}={','.join(map(str, PARAMETERS))}"),
-        *("--workers", settings.workers),
+    table = read_registrations(subjects / "subjects.csv", subjects / "registrations.csv")
+    for registration in tqdm(table, unit="registration"):
+        done = results.keys
+        jobs = [_job(registration, name, model) for name, model in models.items()]
+        todo = [job for job in jobs if job.key not in done]
+        if todo:
+            for record in _records(registration, todo, settings.out / "start"):
+                results.append(record)
+    records = [record for record in results.records if record["method"] in models]
+    return Summary(records, baseline=settings.variants[0])
+
+
+def _job(registration: Registration, name: str, model: Path) -> Job:
+    return Job(
+        registration=registration,
+        method=name,
+        own=(),
+        preset="experiments",
+        model=str(model),
+        labels=LABELS,
+        threads=1,
+        seed=1,
     )
 
 
-def table(settings: ExperimentSettings) -> str:
-    """Return the table of all variants, tested against the first one."""
-    records: list[dict[str, Any]] = []
-    for name in settings.variants:
-        records += Results(settings.out / name).records
-    return Summary(records, baseline=settings.variants[0]).markdown()
+def _records(
+    registration: Registration, jobs: Sequence[Job], folder: Path
+) -> Iterator[dict[str, Any]]:
+    """Yield the record of every job."""
+    pair = read_pair(registration)
+    start = _start(registration, pair, folder)
+    displacement = pipeline.displacement_field(pair.moving, start)
+    linear = Alignment(step="linear", displacement=displacement, seconds=0.0)
+    shared = {
+        "before": score_before(pair, LABELS),
+        "linear": score(pair, linear, LABELS),
+    }
+    for job in jobs:
+        started = time.perf_counter()
+        field = register_displacement_field(
+            pair.fixed,
+            pair.moving,
+            initial=start,
+            model=job.model,
+            fixed_modality=registration.fixed_modality,
+            levels=[LEVEL],
+            number_of_threads=1,
+        )
+        seconds = time.perf_counter() - started
+        displacement = np.array(itk.array_view_from_image(field))
+        end = Alignment(step="deformable", displacement=displacement, seconds=seconds)
+        yield {**empty_record(job), **shared, "deformable": score(pair, end, LABELS)}
+
+
+def _start(registration: Registration, pair: LabelledPair, folder: Path) -> Any:
+    """Return the similarity transform that all start from, computed once."""
+    file = folder / f"{registration.name}.txt"
+    if not file.is_file():
+        modality = {"CNNMetricFixedModality": registration.fixed_modality, "RandomSeed": "1"}
+        stages = pipeline.register(
+            pair.fixed, pair.moving, method="cnn", overrides=modality, threads=1
+        )
+        transform = next(stages).transform
+        folder.mkdir(parents=True, exist_ok=True)
+        transform.WriteParameterFile(str(file))
+    found = itk.ParameterObject.New()
+    found.ReadParameterFile(str(file))
+    return found
 
 
 def _training_options(settings: ExperimentSettings, name: str) -> list[object]:

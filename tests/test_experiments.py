@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The committed options and parameter files of docs/experiments.md."""
+"""The committed options of docs/experiments.md."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import itk
 import pytest
 
 from cnnmetric.command_line import parser_for
@@ -14,8 +13,7 @@ from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.settings import TrainingSettings
 
 FOLDER = Path(__file__).parents[1] / "experiments"
-PARAMETERS = {"similarity", "bspline"}
-OPTIONS = sorted(file.stem for file in FOLDER.glob("*.txt") if file.stem not in PARAMETERS)
+OPTIONS = sorted(file.stem for file in FOLDER.glob("*.txt"))
 
 
 def read(*names: str) -> TrainingSettings:
@@ -46,10 +44,3 @@ def test_branches_have_as_many_weights_as_the_base() -> None:
         for names in (("base",), ("base", "pseudo-siamese"))
     ]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.03)
-
-
-@pytest.mark.parametrize("name", sorted(PARAMETERS))
-def test_the_metric_is_ours(name: str) -> None:
-    parameters = itk.ParameterObject.New()
-    parameters.AddParameterFile(str(FOLDER / f"{name}.txt"))
-    assert dict(parameters.GetParameterMap(0))["Metric"] == ("CNNMetric",)

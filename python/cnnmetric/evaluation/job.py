@@ -82,6 +82,22 @@ def run(job: Job, folder: Path) -> dict[str, Any]:
     return record
 
 
+def read_pair(registration: Registration) -> LabelledPair:
+    """Read the images and label maps of a registration.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, cannot be read, or is not 3D.
+    """
+    return LabelledPair(
+        fixed=pipeline.read_image(registration.fixed),
+        moving=pipeline.read_image(registration.moving),
+        fixed_labels=pipeline.read_labels(registration.fixed_labels),
+        moving_labels=pipeline.read_labels(registration.moving_labels),
+    )
+
+
 def empty_record(job: Job) -> dict[str, Any]:
     """Return a record without results."""
     registration = job.registration
@@ -111,12 +127,7 @@ def _in_short(error: Exception) -> str:
 
 def _register(job: Job, folder: Path, record: dict[str, Any]) -> None:
     registration = job.registration
-    pair = LabelledPair(
-        fixed=pipeline.read_image(registration.fixed),
-        moving=pipeline.read_image(registration.moving),
-        fixed_labels=pipeline.read_labels(registration.fixed_labels),
-        moving_labels=pipeline.read_labels(registration.moving_labels),
-    )
+    pair = read_pair(registration)
     record["before"] = score_before(pair, job.labels)
     task = methods.Task(
         fixed=pair.fixed,
