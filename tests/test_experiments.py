@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from cnnmetric.command_line import settings_from
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.settings import TrainingSettings
 
-FOLDER = Path(__file__).parents[1] / "experiments"
-OPTIONS = sorted(file.stem for file in FOLDER.glob("*.txt"))
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "experiments"
+ALONE = ("base", "self-similarity-k3")
+VARIANTS = sorted({file.stem for file in FOLDER.glob("*.txt")}.difference(ALONE))
 
 
 def read(*names: str) -> TrainingSettings:
@@ -24,7 +27,7 @@ def read(*names: str) -> TrainingSettings:
     return settings
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "base"])
+@pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_differs_from_the_base_in_what_it_is_named_after(name: str) -> None:
     base, variant = read("base").as_record(), read("base", name).as_record()
     changed = {option for option in base if base[option] != variant[option]}
@@ -44,3 +47,12 @@ def test_branches_have_as_many_weights_as_the_base() -> None:
         for names in (("base",), ("base", "pseudo-siamese"))
     ]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.03)
+
+
+def test_three_pairs_are_all_that_is_different_from_the_shipped_model() -> None:
+    shipped = json.loads((ROOT / "models" / "t1t2-fast.json").read_text())["settings"]
+    three = json.loads(json.dumps(read("self-similarity-k3").as_record()))
+    shared = (shipped.keys() & three.keys()) - {"pairs", "out", "checkpoint_every"}
+    assert {"architecture", "learning_rate", "crops", "steps", "seed"} <= shared
+    assert {name: three[name] for name in shared} == {name: shipped[name] for name in shared}
+    assert (three["training_pairs"], three["source"]) == (3, ["real=pairs.csv:1"])
