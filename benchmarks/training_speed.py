@@ -20,13 +20,19 @@ import torch
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import CNNMetricError
+from cnnmetric.training.crops import RENDER_EVERY
+from cnnmetric.training.crops import RENDERED
 from cnnmetric.training.material import find_materials
 from cnnmetric.training.material import load_material
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.pairs import load_pair
 from cnnmetric.training.settings import TrainingSettings
 
-WARM_UP, MEASURED = 2, 10  # batches
+# Batches of the network.
+WARM_UP, MEASURED = 2, 10
+# Batches of the sampler: as long as pairs made from label maps stay, so that the first ones are
+# made before, and as many are replaced as in every stretch of training.
+SAMPLER_WARM_UP = SAMPLER_MEASURED = RENDERED * RENDER_EVERY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +68,8 @@ def report(settings: TrainingSettings) -> str:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
-    rates = [objective.size() * _per_second(work) for work in (sample, learn)]
+    work = ((sample, SAMPLER_WARM_UP, SAMPLER_MEASURED), (learn, WARM_UP, MEASURED))
+    rates = [objective.size() * _per_second(*item) for item in work]
     return (
         "| | patches per second |\n|---|---:|\n"
         f"| sampling | {rates[0]:.0f} |\n| network, forward and backward | {rates[1]:.0f} |\n"
@@ -70,13 +77,13 @@ def report(settings: TrainingSettings) -> str:
     )
 
 
-def _per_second(work: Callable[[int], None]) -> float:
-    for step in range(WARM_UP):
+def _per_second(work: Callable[[int], None], warm_up: int, measured: int) -> float:
+    for step in range(warm_up):
         work(step)
     started = time.perf_counter()
-    for step in range(WARM_UP, WARM_UP + MEASURED):
+    for step in range(warm_up, warm_up + measured):
         work(step)
-    return MEASURED / (time.perf_counter() - started)
+    return measured / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":
