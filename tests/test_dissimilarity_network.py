@@ -91,6 +91,11 @@ def test_map_and_gradient_are_those_of_torch(
     np.testing.assert_allclose(
         result.dissimilarity_map, expected, atol=1e-5 * np.abs(expected).max()
     )
+    second_alone = network.map_and_gradient(
+        first, second, weights=weights, gradients_wanted=(False, True)
+    )
+    assert not second_alone.gradient_first.size
+    np.testing.assert_array_equal(second_alone.gradient_second, result.gradient_second)
     for found, wanted in zip(result[1:], gradient.numpy(), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
     np.testing.assert_array_equal(network(first, second), result.dissimilarity_map)

@@ -43,10 +43,15 @@ def test_file_computes_scores_and_both_gradients(tmp_path: Path, dimension: int)
     scores = original(images)
     (gradient,) = torch.autograd.grad(scores, images, cotangent)
     found = session.run(
-        ["dissimilarity", "gradient"],
-        {"patches": images.detach().numpy(), "weights": cotangent.numpy()},
+        ["dissimilarity", "gradient_first", "gradient_second"],
+        {
+            "patches": images.detach().numpy(),
+            "weights": cotangent.numpy(),
+            "gradients_wanted": np.ones(2, dtype=np.bool_),
+        },
     )
-    for result, expected in zip(found, (scores.detach(), gradient), strict=True):
+    wanted = (scores.detach(), gradient[:, :1], gradient[:, 1:])
+    for result, expected in zip(found, wanted, strict=True):
         assert result.shape == tuple(expected.shape)
         difference = np.linalg.norm(result - expected.numpy()) / np.linalg.norm(expected.numpy())
         assert difference < 1e-5
@@ -85,10 +90,14 @@ def test_graph_is_standard_holds_each_weight_once_and_old_runtimes_read_it() -> 
     assert [item.version for item in model.opset_import] == [13]
     assert model.ir_version <= 10  # what ONNX Runtime 1.20 reads
     parameters = sum(weight.numel() for weight in original.parameters())
-    stored = sum(int(np.prod(item.dims)) for item in model.graph.initializer)
+    stored = sum(
+        int(np.prod(item.dims))
+        for item in model.graph.initializer
+        if item.data_type == onnx.TensorProto.FLOAT
+    )
     assert stored == parameters
     names = [value.name for value in model.graph.input]
-    assert names == ["patches", "weights"]
+    assert names == ["patches", "weights", "gradients_wanted"]
 
 
 def test_weights_that_are_not_finite_are_refused_and_the_old_file_stays(tmp_path: Path) -> None:
@@ -104,12 +113,14 @@ def test_weights_that_are_not_finite_are_refused_and_the_old_file_stays(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("operator", "output"), [("Conv", "dissimilarity"), ("ConvTranspose", "gradient")]
+    ("operator", "output"), [("Conv", "dissimilarity"), ("ConvTranspose", "gradient_second")]
 )
 def test_file_that_computes_something_else_is_refused(operator: str, output: str) -> None:
     original = network()
     model = build_model(original, DESCRIPTION)
-    node = next(node for node in model.graph.node if node.op_type == operator)
+    branches = [attribute.g for attribute in model.graph.node[-1].attribute]
+    nodes = [*model.graph.node, *(node for branch in branches for node in branch.node)]
+    node = next(node for node in nodes if node.op_type == operator)
     copied = onnx.TensorProto()
     copied.CopyFrom(next(item for item in model.graph.initializer if item.name == node.input[1]))
     copied.name = "changed"

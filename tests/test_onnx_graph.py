@@ -19,6 +19,7 @@ from cnnmetric.errors import ModelError
 from cnnmetric.training.architecture import PatchNetwork
 from cnnmetric.training.architecture import TwoChannelNetwork
 from cnnmetric.training.architecture import layers
+from cnnmetric.training.onnx_graph import GRADIENTS
 from cnnmetric.training.onnx_graph import GradientGraph
 from cnnmetric.training.self_similarity import SelfSimilarityNetwork
 from training_images import self_similarity_layers
@@ -58,19 +59,28 @@ class Pooled(PatchNetwork):
         return scores
 
 
-def run(network: PatchNetwork, images: torch.Tensor, weights: torch.Tensor) -> list[np.ndarray]:
+def run(
+    network: PatchNetwork, images: torch.Tensor, weights: torch.Tensor, *wanted: bool
+) -> list[np.ndarray]:
     content = GradientGraph(network)
     axes = ["z", "y", "x"][-(images.ndim - 2) :]
 
-    def value(name: str, channels: int, size: str) -> onnx.ValueInfoProto:
-        shape: list[str | int | None] = ["B", channels, *(size + axis for axis in axes)]
+    def value(name: str, channels: int, size: str, batch: str = "B") -> onnx.ValueInfoProto:
+        shape: list[str | int | None] = [batch, channels, *(size + axis for axis in axes)]
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     graph = helper.make_graph(
         content.nodes,
         "test",
-        [value("patches", 2, "n"), value("weights", 1, "m")],
-        [value("dissimilarity", 1, "m"), value("gradient", 2, "n")],
+        [
+            value("patches", 2, "n"),
+            value("weights", 1, "m"),
+            helper.make_tensor_value_info("gradients_wanted", TensorProto.BOOL, [2]),
+        ],
+        [
+            value("dissimilarity", 1, "m"),
+            *(value(name, 1, name, f"{name}B") for name in GRADIENTS),
+        ],
         initializer=content.constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
@@ -78,8 +88,12 @@ def run(network: PatchNetwork, images: torch.Tensor, weights: torch.Tensor) -> l
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    feeds = {"patches": images.detach().numpy(), "weights": weights.numpy()}
-    return list(session.run(["dissimilarity", "gradient"], feeds))
+    feeds = {
+        "patches": images.detach().numpy(),
+        "weights": weights.numpy(),
+        "gradients_wanted": np.array(wanted),
+    }
+    return list(session.run(["dissimilarity", *GRADIENTS], feeds))
 
 
 def compare(network: PatchNetwork, edge: int) -> None:
@@ -89,11 +103,17 @@ def compare(network: PatchNetwork, edge: int) -> None:
     scores = network(images)
     weights = torch.rand(scores.shape, generator=generator)
     (gradient,) = torch.autograd.grad(scores, images, weights)
-    found = run(network, images, weights)
-    for result, expected in zip(found, (scores.detach(), gradient), strict=True):
+    wanted = (scores.detach(), gradient[:, :1], gradient[:, 1:])
+    found = run(network, images, weights, True, True)
+    for result, expected in zip(found, wanted, strict=True):
         np.testing.assert_allclose(
             result, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max())
         )
+    for which in ((False, True), (True, False), (False, False)):
+        some = run(network, images, weights, *which)
+        for result, whole, here in zip(some, found, (True, *which), strict=True):
+            empty = np.zeros((0, 1) + (0,) * network.dimension)
+            np.testing.assert_array_equal(result, whole if here else empty)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +170,11 @@ def test_weights_shared_by_both_channels_are_stored_once() -> None:
     assert sorted(stored) == sorted(
         name for name, _ in network.named_parameters() if name.endswith("weight")
     )
+
+
+def test_network_that_looks_at_one_image_only_is_refused() -> None:
+    with pytest.raises(ModelError, match="the network's score does not depend on image 2 of"):
+        GradientGraph(Composed(lambda a, b: a * 2.0))
 
 
 def test_operator_without_a_gradient_is_refused() -> None:

@@ -7,10 +7,11 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <cstring>
 #include <memory>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 namespace py = pybind11;
@@ -50,25 +51,35 @@ SpatialShape(const ContiguousArray & array, const unsigned int dimension, const 
   return { shape.begin() + leading, shape.end() };
 }
 
-/** Evaluate one block; the gradient is None where it is not wanted. */
-std::pair<ContiguousArray, py::object>
-Evaluate(const Network & network, const ContiguousArray & patches, const ContiguousArray & weights, const bool wantGradient)
+/** Evaluate one block: dissimilarity, and the gradients of first and second modality, each None where it is not wanted. */
+std::tuple<ContiguousArray, py::object, py::object>
+Evaluate(const Network &             network,
+         const ContiguousArray &     patches,
+         const ContiguousArray &     weights,
+         const std::array<bool, 2> & gradientsWanted)
 {
   const unsigned int dimension = network.GetInformation().dimension;
   const auto         block = SpatialShape(patches, dimension, 1, "patches");
   const auto         map = SpatialShape(weights, dimension, 0, "weights");
 
   // ONNX Runtime reads while other Python threads run, so it works on copies that they cannot change.
-  const std::vector<float> patchValues = ToVector(patches);
-  const std::vector<float> weightValues = ToVector(weights);
-  std::vector<float>       dissimilarity;
-  std::vector<float>       gradient;
+  const std::vector<float>          patchValues = ToVector(patches);
+  const std::vector<float>          weightValues = ToVector(weights);
+  std::vector<float>                dissimilarity;
+  std::array<std::vector<float>, 2> gradients;
+  Network::Gradients                wanted{};
+  for (std::size_t image = 0; image < wanted.size(); ++image)
+  {
+    wanted[image] = gradientsWanted[image] ? &gradients[image] : nullptr;
+  }
   {
     const py::gil_scoped_release release;
-    network.Evaluate({ block.begin(), block.end() }, patchValues, weightValues, wantGradient, dissimilarity, gradient);
+    network.Evaluate({ block.begin(), block.end() }, patchValues, weightValues, dissimilarity, wanted);
   }
-  const std::vector<py::ssize_t> gradientShape(patches.shape(), patches.shape() + patches.ndim());
-  return { ToArray(dissimilarity, map), wantGradient ? py::object(ToArray(gradient, gradientShape)) : py::none() };
+  const auto gradient = [&](const std::size_t image) {
+    return wanted[image] ? py::object(ToArray(gradients[image], block)) : py::none();
+  };
+  return { ToArray(dissimilarity, map), gradient(0), gradient(1) };
 }
 
 } // namespace
@@ -95,7 +106,7 @@ DefineNetworkOnArrays(py::module_ & module)
     .def_property_readonly("lower_quantile", [](const Network & network) { return network.GetInformation().lowerQuantile; })
     .def_property_readonly("upper_quantile", [](const Network & network) { return network.GetInformation().upperQuantile; })
     .def_property_readonly("device_report", &Network::GetDeviceReport)
-    .def("evaluate", &Evaluate, py::kw_only(), py::arg("patches"), py::arg("weights"), py::arg("want_gradient"));
+    .def("evaluate", &Evaluate, py::kw_only(), py::arg("patches"), py::arg("weights"), py::arg("gradients_wanted"));
 }
 
 } // namespace cnnmetric

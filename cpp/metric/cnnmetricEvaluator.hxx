@@ -22,6 +22,7 @@ struct Evaluator<VDimension>::Worker
   std::vector<float> patches{};
   std::vector<float> weights{};
   std::vector<float> dissimilarity{};
+  /** That of the moving image. */
   std::vector<float> gradient{};
   /** Per voxel: grad I'_m, already multiplied by the slope of the normalisation. */
   std::vector<itk::CovariantVector<float, VDimension>> movingGradient{};
@@ -222,7 +223,9 @@ Evaluator<VDimension>::EvaluateBlock(const WarpType & warp, const BlockType & bl
 
   // Eq. 2: N for every patch of the block; and its derivative by every voxel of I'_m, the first factor of Eq. 5.
   const std::vector<std::int64_t> memoryOrder(size.rbegin(), size.rend());
-  m_Network->Evaluate(memoryOrder, worker.patches, worker.weights, worker.wantsDerivative, worker.dissimilarity, worker.gradient);
+  Network::Gradients              gradients{};
+  gradients[1 - m_FixedChannel] = worker.wantsDerivative ? &worker.gradient : nullptr;
+  m_Network->Evaluate(memoryOrder, worker.patches, worker.weights, worker.dissimilarity, gradients);
   worker.sums.weight += weight;
   worker.sums.value += std::inner_product(worker.weights.begin(), worker.weights.end(), worker.dissimilarity.begin(), 0.0);
 
@@ -256,7 +259,7 @@ Evaluator<VDimension>::AccumulateDerivative(const WarpType &  warp,
 {
   // Eq. 5: sum over x of (dN/dI'_m(x)) grad I_m(T(x)) J_T(x), with the Jacobian of every single voxel.
   const std::size_t   numberOfVoxels = NumberOfElements(size);
-  const float * const networkGradient = worker.gradient.data() + (1 - m_FixedChannel) * numberOfVoxels;
+  const float * const networkGradient = worker.gradient.data();
   const float * const moving = worker.patches.data() + (1 - m_FixedChannel) * numberOfVoxels;
   ForEachIndex(size, [&](IndexType voxel, const std::size_t offset) {
     itk::CovariantVector<double, VDimension> metricGradient;

@@ -118,8 +118,10 @@ CheckTensorNames(const OrtSession & session, const std::string & path)
   };
   require(inputs, "input", "patches");
   require(inputs, "input", "weights");
+  require(inputs, "input", "gradients_wanted");
   require(outputs, "output", "dissimilarity");
-  require(outputs, "output", "gradient");
+  require(outputs, "output", "gradient_first");
+  require(outputs, "output", "gradient_second");
 }
 
 } // namespace

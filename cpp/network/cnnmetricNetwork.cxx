@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <numeric>
 
 namespace cnnmetric
@@ -198,9 +199,8 @@ void
 Network::Evaluate(const std::vector<std::int64_t> & blockShape,
                   const std::vector<float> &        patches,
                   const std::vector<float> &        weights,
-                  const bool                        wantGradient,
                   std::vector<float> &              dissimilarity,
-                  std::vector<float> &              gradient) const
+                  const Gradients &                 gradients) const
 {
   const auto & self = *m_Implementation;
 
@@ -212,32 +212,55 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
     patchShape.push_back((edge - self.information.receptiveField) / self.information.stride + 1);
   }
   dissimilarity.resize(static_cast<std::size_t>(Product(patchShape)));
-  gradient.resize(wantGradient ? patches.size() : 0);
 
   // The tensors are views of the caller's vectors: nothing is copied, in either direction.
-  const auto view = [&self](const std::vector<float> & values, const std::vector<std::int64_t> & shape) {
+  const auto viewBytes = [&self](const void *                      data,
+                                 const std::size_t                 bytes,
+                                 const std::vector<std::int64_t> & shape,
+                                 const ONNXTensorElementDataType   type) {
     OrtValue * value = nullptr;
-    Check(Api().CreateTensorWithDataAsOrtValue(self.memoryInfo.get(),
-                                               const_cast<float *>(values.data()),
-                                               values.size() * sizeof(float),
-                                               shape.data(),
-                                               shape.size(),
-                                               ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
-                                               &value));
+    Check(Api().CreateTensorWithDataAsOrtValue(
+      self.memoryInfo.get(), const_cast<void *>(data), bytes, shape.data(), shape.size(), type, &value));
     return Handle<OrtValue>(value, Api().ReleaseValue);
   };
-  const auto patchesValue = view(patches, inputShape);
-  const auto weightsValue = view(weights, patchShape);
-  const auto dissimilarityValue = view(dissimilarity, patchShape);
-  const auto gradientValue = wantGradient ? view(gradient, inputShape) : Handle<OrtValue>(nullptr, Api().ReleaseValue);
+  const auto view = [&viewBytes](const std::vector<float> & values, const std::vector<std::int64_t> & shape) {
+    return viewBytes(values.data(), values.size() * sizeof(float), shape, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+  };
+  const std::array<bool, 2> wanted{ gradients[0] != nullptr, gradients[1] != nullptr };
+  const auto                patchesValue = view(patches, inputShape);
+  const auto                weightsValue = view(weights, patchShape);
+  const auto                wantedValue = viewBytes(wanted.data(), sizeof(wanted), { 2 }, ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL);
 
-  const char * const     inputNames[] = { "patches", "weights" };
-  const OrtValue * const inputs[] = { patchesValue.get(), weightsValue.get() };
-  const char * const     outputNames[] = { "dissimilarity", "gradient" };
-  OrtValue *             outputs[] = { dissimilarityValue.get(), gradientValue.get() };
+  std::vector<Handle<OrtValue>> outputValues;
+  std::vector<const char *>     outputNames{ "dissimilarity" };
+  outputValues.push_back(view(dissimilarity, patchShape));
+  std::vector<std::int64_t> gradientShape = inputShape;
+  gradientShape[1] = 1;
+  for (unsigned int image = 0; image < gradients.size(); ++image)
+  {
+    if (gradients[image])
+    {
+      gradients[image]->resize(patches.size() / 2);
+      outputValues.push_back(view(*gradients[image], gradientShape));
+      outputNames.push_back(image == 0 ? "gradient_first" : "gradient_second");
+    }
+  }
+  std::vector<OrtValue *> outputs;
+  std::transform(
+    outputValues.begin(), outputValues.end(), std::back_inserter(outputs), [](const auto & value) { return value.get(); });
+
+  const std::array<const char *, 3>     inputNames{ "patches", "weights", "gradients_wanted" };
+  const std::array<const OrtValue *, 3> inputs{ patchesValue.get(), weightsValue.get(), wantedValue.get() };
   try
   {
-    Check(Api().Run(self.session.get(), nullptr, inputNames, inputs, 2, outputNames, wantGradient ? 2 : 1, outputs));
+    Check(Api().Run(self.session.get(),
+                    nullptr,
+                    inputNames.data(),
+                    inputs.data(),
+                    inputs.size(),
+                    outputNames.data(),
+                    outputs.size(),
+                    outputs.data()));
   }
   catch (const Error & error)
   {

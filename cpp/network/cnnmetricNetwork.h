@@ -4,6 +4,7 @@
 
 #include "cnnmetricModelInformation.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,6 +22,8 @@ namespace cnnmetric
 class Network
 {
 public:
+  using Gradients = std::array<std::vector<float> *, 2>;
+
   /** Tell where the ONNX Runtime shared library of the installed wheel is. Called once, at import.
    * Throws Error when the library cannot be loaded or is too old. */
   static void
@@ -54,14 +57,14 @@ public:
    * \param patches 2 x block: first modality, second modality, normalised
    * \param weights one weight per patch
    * \param[out] dissimilarity N(P) per patch
-   * \param[out] gradient 2 x block: d(sum_P w_P N(P)) / d patches; resized to be empty when wantGradient is false */
+   * \param[out] gradients for each modality nullptr, or block: d(sum_P w_P N(P)) / d patches of that modality. What is not
+   *             asked for is not computed. */
   void
   Evaluate(const std::vector<std::int64_t> & blockShape,
            const std::vector<float> &        patches,
            const std::vector<float> &        weights,
-           bool                              wantGradient,
            std::vector<float> &              dissimilarity,
-           std::vector<float> &              gradient) const;
+           const Gradients &                 gradients = {}) const;
 
 private:
   struct Implementation;

@@ -92,5 +92,9 @@ class NetworkOnArrays:
     @property
     def device_report(self) -> str: ...
     def evaluate(
-        self, *, patches: NDArray[np.float32], weights: NDArray[np.float32], want_gradient: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]: ...
+        self,
+        *,
+        patches: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        gradients_wanted: tuple[bool, bool],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]: ...

@@ -186,7 +186,9 @@ class _Force:
         part = tuple(slice(int(first), None) for first in start)
         pair = (fixed[part], warped[part])
         result = self._network.map_and_gradient(
-            *(pair if self._fixed_is_first else pair[::-1]), normalised=True
+            *(pair if self._fixed_is_first else pair[::-1]),
+            normalised=True,
+            gradients_wanted=(not self._fixed_is_first, self._fixed_is_first),
         )
         derivative = np.zeros_like(warped)
         derivative[part] = result.gradient_second if self._fixed_is_first else result.gradient_first

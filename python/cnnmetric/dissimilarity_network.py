@@ -198,7 +198,7 @@ class DissimilarityNetwork:
         """
         patches, _ = self._patches(first, second, normalised)
         weights = np.ones(self.map_shape(patches.shape[1:]), dtype=np.float32)
-        return self._evaluate(patches, weights, None)
+        return self._evaluate(patches, weights, (None, None))
 
     def map_and_gradient(
         self,
@@ -207,6 +207,7 @@ class DissimilarityNetwork:
         *,
         weights: ArrayLike | None = None,
         normalised: bool = False,
+        gradients_wanted: tuple[bool, bool] = (True, True),
     ) -> MapAndGradient:
         """Return the dissimilarity map and d(sum_P w_P N(P)) / d intensity.
 
@@ -217,13 +218,16 @@ class DissimilarityNetwork:
         weights
             w_P of every patch, of shape :meth:`map_shape`; 1 if not given. One over the number of
             patches gives the gradient of the mean.
+        gradients_wanted
+            Which of the two gradients to compute: one takes little more than half of the time of
+            both.
 
         Returns
         -------
         MapAndGradient
             The map, not weighted, and the gradients with respect to the two arrays, of their shape:
             to the intensities as given, so zero where these are clipped. The quantiles are taken as
-            constants, as in a registration.
+            constants, as in a registration. A gradient that is not wanted is an empty array.
 
         Raises
         ------
@@ -243,10 +247,17 @@ class DissimilarityNetwork:
                 f"{patches.shape[1:]} have {shape} patches"
             )
             raise DataError(msg)
-        gradient = np.zeros_like(patches)
-        values = self._evaluate(patches, factors.astype(np.float32), gradient)
-        gradient *= slopes
-        return MapAndGradient(values, gradient[0], gradient[1])
+        first_gradient, second_gradient = (
+            np.zeros_like(image) if wanted else None
+            for image, wanted in zip(patches, gradients_wanted, strict=True)
+        )
+        gradients = (first_gradient, second_gradient)
+        values = self._evaluate(patches, factors.astype(np.float32), gradients)
+        found = (
+            np.zeros(0, dtype=np.float32) if gradient is None else gradient * slope
+            for gradient, slope in zip(gradients, slopes, strict=True)
+        )
+        return MapAndGradient(values, *found)
 
     def _patches(
         self, first: ArrayLike, second: ArrayLike, normalised: bool
@@ -278,19 +289,20 @@ class DissimilarityNetwork:
         self,
         images: NDArray[np.float32],
         weights: NDArray[np.float32],
-        gradient: NDArray[np.float32] | None,
+        gradients: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None],
     ) -> NDArray[np.float32]:
-        """Return the map and add to the gradient, block by block."""
+        """Return the map and add to the gradients that are given, block by block."""
         values = np.empty(weights.shape, dtype=np.float32)
         blocks = network_input.blocks(
             weights.shape, receptive_field=self.receptive_field, stride=self.stride
         )
         for patches, voxels in blocks:
-            values[patches], block_gradient = self._network.evaluate(
+            values[patches], *of_block = self._network.evaluate(
                 patches=images[:, *voxels],
                 weights=weights[patches],
-                want_gradient=gradient is not None,
+                gradients_wanted=(gradients[0] is not None, gradients[1] is not None),
             )
-            if gradient is not None and block_gradient is not None:
-                gradient[:, *voxels] += block_gradient
+            for gradient, part in zip(gradients, of_block, strict=True):
+                if gradient is not None and part is not None:
+                    gradient[voxels] += part
         return values

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained network as one ONNX file: scores and input gradient (docs/model-format.md)."""
+"""A trained network as one ONNX file: scores and input gradients (docs/model-format.md)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cnnmetric import __version__
 from cnnmetric.errors import ModelError
 from cnnmetric.training.architecture import PatchNetwork
 from cnnmetric.training.checkpoint import atomic_path
+from cnnmetric.training.onnx_graph import GRADIENTS
 from cnnmetric.training.onnx_graph import GradientGraph
 from cnnmetric.training.parity import check_parity
 
@@ -94,10 +95,12 @@ def build_model(network: PatchNetwork, description: ModelDescription) -> onnx.Mo
         inputs=[
             _tensor("patches", 2, "n", network.dimension),
             _tensor("weights", 1, "m", network.dimension),
+            helper.make_tensor_value_info("gradients_wanted", TensorProto.BOOL, [2]),
         ],
         outputs=[
             _tensor("dissimilarity", 1, "m", network.dimension),
-            _tensor("gradient", 2, "n", network.dimension),
+            # Empty where they are not wanted, so that their sizes are not the input's.
+            *(_tensor(name, 1, f"{name}_", network.dimension) for name in GRADIENTS),
         ],
         initializer=content.constants,
     )
@@ -113,7 +116,8 @@ def build_model(network: PatchNetwork, description: ModelDescription) -> onnx.Mo
 
 def _tensor(name: str, channels: int, size: str, dimension: int) -> onnx.ValueInfoProto:
     axes = ("z", "y", "x")[-dimension:]
-    shape: list[str | int | None] = ["B", channels, *(size + axis for axis in axes)]
+    batch = f"{size}B" if name in GRADIENTS else "B"
+    shape: list[str | int | None] = [batch, channels, *(size + axis for axis in axes)]
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 

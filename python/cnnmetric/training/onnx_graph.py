@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PyTorch network and its exact input gradient as one ONNX graph of plain operators.
+"""A PyTorch network and its exact input gradients as one ONNX graph of plain operators.
 
 Inference runtimes have no automatic differentiation, so the backward half is written out, by the
 same reverse sweep that PyTorch does: every operator knows the nodes of its own gradient.
+
+Runtimes compute every output of a graph, whichever are asked for. Therefore each image has a sweep
+of its own, in a conditional branch: who registers needs the moving image's gradient alone, and who
+looks at values none.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import operator
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,8 +32,12 @@ from cnnmetric.training.architecture import PatchNetwork
 Handler = Callable[..., str]
 
 
+# By channel of ``patches``.
+GRADIENTS = ("gradient_first", "gradient_second")
+
+
 class GradientGraph:
-    """Nodes and constants of a network's scores and of their weighted sum's gradient.
+    """Nodes and constants of a network's scores and of their weighted sum's gradients.
 
     The network is traced, so it is described once, in its ``forward``. That may use convolutions
     and average pooling without padding, maxima of separate neighbourhoods, rectifiers, ``+ - * /``
@@ -43,13 +52,14 @@ class GradientGraph:
     Attributes
     ----------
     nodes, constants
-        For ``onnx.helper.make_graph``: input ``patches`` and ``weights``, output
-        ``dissimilarity`` and ``gradient`` (docs/model-format.md).
+        For ``onnx.helper.make_graph``: input ``patches``, ``weights`` and ``gradients_wanted``,
+        output ``dissimilarity``, ``gradient_first`` and ``gradient_second``
+        (docs/model-format.md).
 
     Raises
     ------
     ModelError
-        If the network uses an operator that has no gradient here.
+        If the network uses an operator that has no gradient here, or does not look at an image.
     """
 
     def __init__(self, network: PatchNetwork) -> None:
@@ -59,10 +69,15 @@ class GradientGraph:
         self._names = {id(weight): name for name, weight in network.named_parameters()}
         self._names |= {id(buffer): name for name, buffer in network.named_buffers()}
         self._channels: dict[str, int] = {"patches": 2, "weights": 1}
+        # The images that a value depends on.
+        self._images: dict[str, frozenset[int]] = {"patches": frozenset((0, 1))}
         self._reverse: list[tuple[str, Callable[[str], None]]] = []
         self._cotangents: defaultdict[str, list[str]] = defaultdict(list)
+        # The image that gradients are written out for at the moment.
+        self._image = 0
         self._trace()
-        self._sweep()
+        for image, name in enumerate(GRADIENTS):
+            self._branch(image, name)
 
     def _trace(self) -> None:
         values: dict[fx.Node, Any] = {}
@@ -74,7 +89,7 @@ class GradientGraph:
                 values[node] = "patches"
             elif node.op == "output":
                 self._emit("Identity", [arguments[0]], channels=1, name="dissimilarity")
-                give = self._cotangents[arguments[0]].append
+                give = partial(self._give, arguments[0])
                 self._reverse.append(("dissimilarity", give))
             elif node.op == "call_module":
                 values[node] = self._call_module(modules[node.target], *arguments)
@@ -82,13 +97,29 @@ class GradientGraph:
                 handler = self._handler(node.target)
                 values[node] = handler(*arguments, **options)
 
-    def _sweep(self) -> None:
+    def _branch(self, image: int, name: str) -> None:
+        """Append the gradient with respect to one image, computed only where it is wanted."""
+        forward, self.nodes = self.nodes, []
+        self._image = image
+        self._cotangents.clear()
         self._cotangents["dissimilarity"].append("weights")
-        for name, backward in reversed(self._reverse):
-            if self._cotangents[name]:
-                backward(self._sum(self._cotangents[name]))
+        for value, backward in reversed(self._reverse):
+            if image in self._images[value] and self._cotangents[value]:
+                backward(self._sum(self._cotangents[value]))
+        if not self._cotangents["patches"]:
+            msg = f"the network's score does not depend on image {image + 1} of the two"
+            raise ModelError(msg)
         total = self._sum(self._cotangents["patches"])
-        self._emit("Identity", [total], channels=2, name="gradient")
+        wanted = _subgraph(self.nodes, total)
+        self.nodes = forward
+        bounds = self._whole_numbers(image, image + 1)
+        condition = self._emit("Slice", ["gradients_wanted", *bounds], channels=1)
+        empty = (0, 1) + (0,) * self._dimension
+        none = numpy_helper.from_array(np.zeros(empty, np.float32))
+        unwanted = _subgraph([helper.make_node("Constant", [], [f"{name}.none"], value=none)])
+        self._emit(
+            "If", [condition], channels=1, name=name, then_branch=wanted, else_branch=unwanted
+        )
 
     def _sum(self, names: list[str]) -> str:
         if len(names) == 1:
@@ -138,9 +169,11 @@ class GradientGraph:
         **attributes: Any,
     ) -> str:
         """Append a node and return the name of its output, which has that many channels."""
-        result = name or f"{kind.lower()}.{len(self.nodes)}"
+        result = name or f"{kind.lower()}.{len(self._channels)}"
         self.nodes.append(helper.make_node(kind, inputs, [result], **attributes))
         self._channels[result] = channels
+        images = [self._images.get(item, frozenset()) for item in inputs]
+        self._images[result] = frozenset[int]().union(*images)
         return result
 
     def _constant(self, array: NDArray[Any], name: str | None = None) -> str:
@@ -154,6 +187,9 @@ class GradientGraph:
     def _number(self, value: float) -> str:
         return self._constant(np.array(value, dtype=np.float32), f"number.{value:g}")
 
+    def _whole_numbers(self, *values: int) -> list[str]:
+        return [self._constant(np.array([value]), f"whole.{value}") for value in values]
+
     def _weight(self, tensor: torch.Tensor) -> str:
         array = tensor.detach().cpu().contiguous().numpy()
         return self._constant(array, self._names[id(tensor)])
@@ -166,11 +202,20 @@ class GradientGraph:
 
     def _give(self, target: str, cotangent: str) -> None:
         """Add to what arrives at ``target``, summed over channels where it was broadcast."""
+        if self._image not in self._images[target]:
+            return
+        if target == "patches" and self._channels[cotangent] == 2:
+            cotangent = self._cut(cotangent, axis=1)
         if self._channels[target] == 1 and self._channels[cotangent] > 1:
             cotangent = self._emit("ReduceMean", [cotangent], channels=1, axes=[1], keepdims=1)
             count = self._channels[self.nodes[-1].input[0]]
             cotangent = self._emit("Mul", [cotangent, self._number(count)], channels=1)
         self._cotangents[target].append(cotangent)
+
+    def _cut(self, x: str, *, axis: int) -> str:
+        """Return what belongs to the present image, of two along an axis."""
+        bounds = self._whole_numbers(self._image, self._image + 1, axis)
+        return self._emit("Slice", [x, *bounds], channels=1)
 
     def _binary(self, kind: str, a: str, b: str) -> str:
         return self._emit(kind, [a, b], channels=max(self._channels[a], self._channels[b]))
@@ -188,8 +233,11 @@ class GradientGraph:
         y = self._emit("Conv", inputs, channels=module.out_channels, **shape)
 
         def backward(g: str) -> None:
-            back = self._emit("ConvTranspose", [g, weight], channels=module.in_channels, **shape)
-            self._give(x, back)
+            # The other image's gradient is not even computed.
+            alone = x == "patches" and module.groups == 1
+            kernel = self._cut(weight, axis=1) if alone else weight
+            channels = 1 if alone else module.in_channels
+            self._give(x, self._emit("ConvTranspose", [g, kernel], channels=channels, **shape))
 
         self._reverse.append((y, backward))
         return y
@@ -334,10 +382,15 @@ class GradientGraph:
         start, stop, step = index[1].indices(count)
         if step != 1:
             raise _unknown("a slice with a step")
-        bounds = [self._constant(np.array([n]), f"whole.{n}") for n in (start, stop, 1)]
-        y = self._emit("Slice", [x, *bounds[:2], bounds[2]], channels=stop - start)
+        bounds = self._whole_numbers(start, stop, 1)
+        y = self._emit("Slice", [x, *bounds], channels=stop - start)
+        if x == "patches":
+            self._images[y] = frozenset(range(start, stop))
 
         def backward(g: str) -> None:
+            if x == "patches" and stop - start == 1:
+                self._give(x, g)
+                return
             pads = np.zeros((2, self._dimension + 2), dtype=np.int64)
             pads[:, 1] = start, count - stop
             name = self._constant(pads.ravel(), f"pads.{start}.{count - stop}")
@@ -349,6 +402,13 @@ class GradientGraph:
     @property
     def _dimension(self) -> int:
         return self._network.dimension
+
+
+def _subgraph(nodes: list[onnx.NodeProto], output: str = "") -> onnx.GraphProto:
+    """Return a conditional branch; its output is that of the last node unless another is named."""
+    name = output or nodes[-1].output[0]
+    value = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+    return helper.make_graph(nodes, f"branch of {name}", [], [value])
 
 
 def _unknown(name: str) -> ModelError:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import ModelError
 from cnnmetric.training.architecture import PatchNetwork
+from cnnmetric.training.onnx_graph import GRADIENTS
 
 TOLERANCE = 1e-5
 # Rectifiers closer to zero than this share of their layer's response are left to rounding.
@@ -45,10 +46,16 @@ def check_parity(network: PatchNetwork, model: bytes, *, name: str) -> None:
         images.requires_grad_()
         scores = reference(images.double())
         (gradient,) = torch.autograd.grad(scores, images, weights.double())
-        feeds = {"patches": images.detach().numpy(), "weights": weights.numpy()}
-        results = session.run(["dissimilarity", "gradient"], feeds)
-        _compare(results[0], scores.detach().numpy(), f"{name}: dissimilarity", blocks, patches)
-        _compare(results[1], gradient.numpy(), f"{name}: gradient", blocks, patches)
+        outputs = ["dissimilarity", *GRADIENTS]
+        expected = [scores.detach(), gradient[:, :1], gradient[:, 1:]]
+        feeds = {
+            "patches": images.detach().numpy(),
+            "weights": weights.numpy(),
+            "gradients_wanted": np.ones(2, dtype=np.bool_),
+        }
+        results = session.run(outputs, feeds)
+        for output, result, tensor in zip(outputs, results, expected, strict=True):
+            _compare(result, tensor.numpy(), f"{name}: {output}", blocks, patches)
 
 
 def _compare(
