@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import itk
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+from cnnmetric import DissimilarityNetwork
+from cnnmetric import pipeline
 
 AXES = "xyz"
 
@@ -24,54 +25,45 @@ AXES = "xyz"
 def main() -> None:
     """Read the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path, help=".onnx file of a 3D model")
+    parser.add_argument("model", help="name or .onnx file of a 3D model")
     parser.add_argument("first", type=Path, help="image of the model's first modality")
     parser.add_argument("second", type=Path, help="aligned image of the second modality, shifted")
     parser.add_argument("--largest", type=int, default=10, help="largest shift in voxels")
     options = parser.parse_args()
-    session = onnxruntime.InferenceSession(options.model, providers=["CPUExecutionProvider"])
-    properties = session.get_modelmeta().custom_metadata_map
-    model = {name.removeprefix("cnnmetric."): value for name, value in properties.items()}
-    first, second = on_model_grid(options.first, options.second, model)
+    network = DissimilarityNetwork(options.model, device="cpu")
+    first, second = on_model_grid(options.first, options.second, network)
     shifts = range(-options.largest, options.largest + 1)
-    print(f"| shift [voxels of {float(model['spacing']):g} mm] | {' | '.join(AXES)} |")
+    print(f"| shift [voxels of {network.spacing:g} mm] | {' | '.join(AXES)} |")
     print("|---:|" + "---:|" * len(AXES))
     for shift in shifts:
-        values = [
-            value_at(session, model, first, second, axis, shift, options.largest) for axis in AXES
-        ]
+        values = [value_at(network, first, second, axis, shift, options.largest) for axis in AXES]
         print(
             f"| {shift:+d} | " + " | ".join(f"{value:.3f}" for value in values) + " |", flush=True
         )
 
 
 def on_model_grid(
-    first: Path, second: Path, model: dict[str, str]
+    first: Path, second: Path, network: DissimilarityNetwork
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return both images ``(nz, ny, nx)``, normalised, on the first one's grid at model spacing."""
-    edge = float(model["spacing"])
-    quantiles = [float(model["lower_quantile"]), float(model["upper_quantile"])]
-    reference = itk.imread(str(first), itk.F)
-    extent = np.array(itk.size(reference)) * np.array(reference.GetSpacing())
+    images = [pipeline.read_image(file) for file in (first, second)]
+    extent = np.array(itk.size(images[0])) * np.array(images[0].GetSpacing())
+    grid = itk.Image[itk.F, 3].New()
+    grid.SetRegions([int(length / network.spacing) for length in extent])
+    grid.SetSpacing([network.spacing] * 3)
+    grid.SetOrigin(images[0].GetOrigin())
+    grid.SetDirection(images[0].GetDirection())
     arrays = []
-    for path in (first, second):
-        image = itk.imread(str(path), itk.F)
-        low, high = np.quantile(itk.array_view_from_image(image), quantiles)
-        resampled: Any = itk.resample_image_filter(
-            image,
-            size=[int(length / edge) for length in extent],
-            output_spacing=[edge] * 3,
-            output_origin=reference.GetOrigin(),
-            output_direction=reference.GetDirection(),
-        )
-        scaled = (itk.array_from_image(resampled) - low) / (high - low)
-        arrays.append(np.clip(scaled, 0, 1).astype(np.float32))
+    for image in images:
+        normalised = itk.image_from_array(network.normalise(itk.array_view_from_image(image)))
+        normalised.CopyInformation(image)
+        resampled = itk.array_from_image(pipeline.resample_image(normalised, grid))
+        arrays.append(np.clip(resampled, 0, 1))
     return arrays[0], arrays[1]
 
 
 def value_at(
-    session: onnxruntime.InferenceSession,
-    model: dict[str, str],
+    network: DissimilarityNetwork,
     first: NDArray[np.float32],
     second: NDArray[np.float32],
     axis: str,
@@ -79,17 +71,11 @@ def value_at(
     largest: int,
 ) -> float:
     """Return the mean dissimilarity of the part that all shifts have in common."""
-    field, stride = int(model["receptive_field"]), int(model["stride"])
-    lengths = [(length - 2 * largest - field) // stride * stride + field for length in first.shape]
-    here = [slice(largest, largest + length) for length in lengths]
+    here = [slice(largest, length - largest) for length in first.shape]
     there = list(here)
     index = first.ndim - 1 - AXES.index(axis)
-    there[index] = slice(largest + shift, largest + shift + lengths[index])
-    block = np.stack([first[tuple(here)], second[tuple(there)]])[None]
-    patches = [(length - field) // stride + 1 for length in lengths]
-    weights = np.ones((1, 1, *patches), np.float32)
-    (scores,) = session.run(["dissimilarity"], {"patches": block, "weights": weights})
-    return float(np.mean(scores))
+    there[index] = slice(largest + shift, first.shape[index] - largest + shift)
+    return float(network(first[tuple(here)], second[tuple(there)], normalised=True).mean())
 
 
 if __name__ == "__main__":

@@ -59,7 +59,10 @@ def test_map_equals_the_fully_convolutional_network(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     patches = np.stack([normalised(fixed), normalised(moving)])[np.newaxis].astype(np.float32)
     weights = np.ones((1, 1, 7, 8, 9), dtype=np.float32)
-    (expected,) = session.run(["dissimilarity"], {"patches": patches, "weights": weights})
+    none = np.zeros(2, dtype=np.bool_)
+    (expected,) = session.run(
+        ["dissimilarity"], {"patches": patches, "weights": weights, "gradients_wanted": none}
+    )
     found = dissimilarity_of(metric, NO_SHIFT)
     np.testing.assert_allclose(found, expected[0, 0], atol=2e-5)
     assert metric.value(NO_SHIFT) == pytest.approx(float(expected.mean()), abs=1e-5)
