@@ -24,7 +24,9 @@ from typing import Any
 
 import itk
 import numpy as np
+import pandas as pd
 import torch
+from scipy import stats
 from tqdm import tqdm
 
 from cnnmetric import FieldLevel
@@ -42,7 +44,7 @@ from cnnmetric.evaluation.results import Results
 from cnnmetric.evaluation.score import LabelledPair
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.score import score_before
-from cnnmetric.evaluation.summary import Summary
+from cnnmetric.evaluation.summary import frame
 from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.training.architecture import TwoChannelNetwork
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         models = {name: network(settings, name) for name in settings.variants}
         if not settings.train_only:
-            print(register(settings, models).markdown())
+            print(table(register(settings, models)))
     except CNNMetricError as error:
         print(f"paper_experiments: {error}", file=sys.stderr)
         return 1
@@ -129,20 +131,35 @@ def training_settings(settings: ExperimentSettings, name: str) -> TrainingSettin
     return found
 
 
-def register(settings: ExperimentSettings, models: Mapping[str, Path]) -> Summary:
-    """Register the development set by all networks, tested against the first one."""
+def register(settings: ExperimentSettings, models: Mapping[str, Path]) -> pd.DataFrame:
+    """Register the development set by all networks; return Dice by registration and network."""
     results = Results(settings.out / "registrations")
     subjects = settings.data / "dev" / "alberts"
-    table = read_registrations(subjects / "subjects.csv", subjects / "registrations.csv")
-    for registration in tqdm(table, unit="registration"):
+    listed = read_registrations(subjects / "subjects.csv", subjects / "registrations.csv")
+    for registration in tqdm(listed, unit="registration"):
         done = results.keys
         jobs = [_job(registration, name, model) for name, model in models.items()]
         todo = [job for job in jobs if job.key not in done]
         if todo:
             for record in _records(registration, todo, settings.out / "start"):
                 results.append(record)
-    records = [record for record in results.records if record["method"] in models]
-    return Summary(records, baseline=settings.variants[0])
+    dice = frame(results.records).pivot_table(index="registration", columns="method", values="dice")
+    return dice[list(models)]
+
+
+def table(dice: pd.DataFrame) -> str:
+    """Return mean and SD, and the paired difference from the first network, as Markdown."""
+    rows = ["| network | Dice | difference | better in | p |", "|---|---:|---:|---:|---:|"]
+    first = dice.iloc[:, 0]
+    for name, values in dice.items():
+        cells = [f"{values.mean():.3f} ({values.std():.3f})", "", "", ""]
+        if name != first.name:
+            change = values - first
+            p = stats.ttest_rel(values, first).pvalue
+            share = f"{(change > 0).sum()} of {len(change)}"
+            cells[1:] = [f"{change.mean():+.3f} ({change.std():.3f})", share, f"{p:.1g}"]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
 
 
 def _job(registration: Registration, name: str, model: Path) -> Job:

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from onnx import helper
 from onnx import numpy_helper
 from torch import fx
@@ -28,6 +27,8 @@ from torch import nn
 
 from cnnmetric.errors import ModelError
 from cnnmetric.training.architecture import PatchNetwork
+from cnnmetric.training.onnx_builder import GraphBuilder
+from cnnmetric.training.onnx_builder import subgraph
 
 Handler = Callable[..., str]
 
@@ -36,7 +37,7 @@ Handler = Callable[..., str]
 GRADIENTS = ("gradient_first", "gradient_second")
 
 
-class GradientGraph:
+class GradientGraph(GraphBuilder):
     """Nodes and constants of a network's scores and of their weighted sum's gradients.
 
     The network is traced, so it is described once, in its ``forward``. That may use convolutions
@@ -63,14 +64,11 @@ class GradientGraph:
     """
 
     def __init__(self, network: PatchNetwork) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+        super().__init__({"patches": 2, "weights": 1})
         self._network = network
         self._names = {id(weight): name for name, weight in network.named_parameters()}
         self._names |= {id(buffer): name for name, buffer in network.named_buffers()}
-        self._channels: dict[str, int] = {"patches": 2, "weights": 1}
-        # The images that a value depends on.
-        self._images: dict[str, frozenset[int]] = {"patches": frozenset((0, 1))}
+        self._images["patches"] = frozenset((0, 1))
         self._reverse: list[tuple[str, Callable[[str], None]]] = []
         self._cotangents: defaultdict[str, list[str]] = defaultdict(list)
         # The image that gradients are written out for at the moment.
@@ -110,13 +108,13 @@ class GradientGraph:
             msg = f"the network's score does not depend on image {image + 1} of the two"
             raise ModelError(msg)
         total = self._sum(self._cotangents["patches"])
-        wanted = _subgraph(self.nodes, total)
+        wanted = subgraph(self.nodes, total)
         self.nodes = forward
         bounds = self._whole_numbers(image, image + 1)
         condition = self._emit("Slice", ["gradients_wanted", *bounds], channels=1)
         empty = (0, 1) + (0,) * self._dimension
         none = numpy_helper.from_array(np.zeros(empty, np.float32))
-        unwanted = _subgraph([helper.make_node("Constant", [], [f"{name}.none"], value=none)])
+        unwanted = subgraph([helper.make_node("Constant", [], [f"{name}.none"], value=none)])
         self._emit(
             "If", [condition], channels=1, name=name, then_branch=wanted, else_branch=unwanted
         )
@@ -157,39 +155,6 @@ class GradientGraph:
             raise _unknown(getattr(target, "__name__", str(target)))
         return handlers[target]
 
-    # ---- Building blocks ----
-
-    def _emit(
-        self,
-        kind: str,
-        inputs: list[str],
-        *,
-        channels: int,
-        name: str | None = None,
-        **attributes: Any,
-    ) -> str:
-        """Append a node and return the name of its output, which has that many channels."""
-        result = name or f"{kind.lower()}.{len(self._channels)}"
-        self.nodes.append(helper.make_node(kind, inputs, [result], **attributes))
-        self._channels[result] = channels
-        images = [self._images.get(item, frozenset()) for item in inputs]
-        self._images[result] = frozenset[int]().union(*images)
-        return result
-
-    def _constant(self, array: NDArray[Any], name: str | None = None) -> str:
-        """Store an array and return its name; one that is named is stored once."""
-        result = name or f"constant.{len(self.constants)}"
-        if all(item.name != result for item in self.constants):
-            self.constants.append(numpy_helper.from_array(array, result))
-        self._channels[result] = 1
-        return result
-
-    def _number(self, value: float) -> str:
-        return self._constant(np.array(value, dtype=np.float32), f"number.{value:g}")
-
-    def _whole_numbers(self, *values: int) -> list[str]:
-        return [self._constant(np.array([value]), f"whole.{value}") for value in values]
-
     def _weight(self, tensor: torch.Tensor) -> str:
         array = tensor.detach().cpu().contiguous().numpy()
         return self._constant(array, self._names[id(tensor)])
@@ -216,9 +181,6 @@ class GradientGraph:
         """Return what belongs to the present image, of two along an axis."""
         bounds = self._whole_numbers(self._image, self._image + 1, axis)
         return self._emit("Slice", [x, *bounds], channels=1)
-
-    def _binary(self, kind: str, a: str, b: str) -> str:
-        return self._emit(kind, [a, b], channels=max(self._channels[a], self._channels[b]))
 
     # ---- Operators: the forward node, and how its cotangent ``g`` goes back ----
 
@@ -402,13 +364,6 @@ class GradientGraph:
     @property
     def _dimension(self) -> int:
         return self._network.dimension
-
-
-def _subgraph(nodes: list[onnx.NodeProto], output: str = "") -> onnx.GraphProto:
-    """Return a conditional branch; its output is that of the last node unless another is named."""
-    name = output or nodes[-1].output[0]
-    value = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-    return helper.make_graph(nodes, f"branch of {name}", [], [value])
 
 
 def _unknown(name: str) -> ModelError:
