@@ -14,7 +14,8 @@ from cnnmetric.errors import ModelError
 from cnnmetric.training.architecture import PatchNetwork
 from cnnmetric.training.onnx_graph import GRADIENTS
 
-TOLERANCE = 1e-5
+# Rounding to single precision makes 1e-5 in deep networks; a wrong operator makes far more.
+TOLERANCE = 1e-4
 # Rectifiers closer to zero than this share of their layer's response are left to rounding.
 KINK = 2e-6
 MAX_DRAWS = 200
@@ -35,7 +36,7 @@ def check_parity(network: PatchNetwork, model: bytes, *, name: str) -> None:
     Raises
     ------
     ModelError
-        If an output differs by more than 1e-5 of its largest absolute value.
+        If an output differs by more than 1e-4 of its largest absolute value.
     """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     reference = copy.deepcopy(network).cpu().double()
