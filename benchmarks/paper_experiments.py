@@ -14,7 +14,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -59,13 +58,14 @@ ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ROOT / "experiments"
 BASE = "base"
 SHARED = OPTIONS / f"{BASE}.txt"
-# Of which files trains a variant, in the order of the table.
+# What a variant is trained by, in the order of the table.
 TRAINED = {
-    BASE: (),
+    BASE: (SHARED,),
     **{
-        name: (OPTIONS / f"{name}.txt",)
+        name: (SHARED, OPTIONS / f"{name}.txt")
         for name in ("k3", "k6", "cross-entropy", "pseudo-siamese", "pooling", "near-misses")
     },
+    "self-similarity-k3": (OPTIONS / "self-similarity-k3.txt",),
 }
 STRIDES = (2, 8)
 # Not trained here, for comparison.
@@ -221,10 +221,9 @@ def _start(registration: Registration, pair: LabelledPair, folder: Path) -> Any:
 
 
 def _training_options(settings: ExperimentSettings, name: str) -> list[object]:
-    files: Iterable[Path] = (SHARED, *TRAINED[name])
     pairs = settings.data / "train" / "pairs.csv"
     model = settings.out / f"{name}.onnx"
-    return [pairs, "--modalities", "T1,T2", "--out", model, *(f"@{file}" for file in files)]
+    return [pairs, "--modalities", "T1,T2", "--out", model, *(f"@{file}" for file in TRAINED[name])]
 
 
 def _run(module: str, *options: object) -> None:
