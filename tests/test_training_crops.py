@@ -5,28 +5,23 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from typing import cast
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 
 from cnnmetric.dissimilarity_network import DissimilarityNetwork
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
-from cnnmetric.training.architecture import TwoChannelNetwork
 from cnnmetric.training.crops import CropSampler
 from cnnmetric.training.label_maps import find_label_maps
 from cnnmetric.training.label_maps import load_label_map
 from cnnmetric.training.label_maps import render_pair
 from cnnmetric.training.loop import train
 from cnnmetric.training.loss import contrastive_loss
-from cnnmetric.training.loss import ranking_loss
 from cnnmetric.training.material import Material
-from cnnmetric.training.objectives import CropObjective
 from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.pairs import read_images
 from cnnmetric.training.pairs import read_pairs
@@ -192,43 +187,6 @@ def test_training_finds_partners_and_its_model_agrees(tmp_path: Path) -> None:
     assert session.get_modelmeta().custom_metadata_map["cnnmetric.receptive_field"] == "11"
 
 
-def test_papers_network_learns_from_crops(tmp_path: Path) -> None:
-    write_pairs(tmp_path, shape=(40, 41, 42))
-    (tmp_path / "maps").mkdir()
-    label_map(tmp_path / "maps", "a.nii.gz")
-    sources = (f"synthetic={tmp_path / 'maps'}:0.2",)
-    changes: dict[str, Any] = {"source": sources, "learning_rate": 0.05, "steps": 200, **PLAIN}
-    chosen = settings(tmp_path, sampling="crops", crops=2, crop_edge=27, **changes)
-    progress = train(chosen)
-    # Nothing known: every hinge is 1, and so is every difference that should be 1 and is 0.
-    assert progress.losses[0] == pytest.approx(2, abs=0.1)
-    assert np.mean(progress.losses[-20:]) < 1.8
-    assert DissimilarityNetwork(tmp_path / "model.onnx").receptive_field == 7
-
-
-@pytest.mark.parametrize(("sign", "loss", "found"), [(1.0, 0.0, 1.0), (-1.0, 5.0, 0.0)])
-def test_network_that_knows_the_aligned_patches_loses_nothing(
-    tmp_path: Path, sign: float, loss: float, found: float
-) -> None:
-    class Knowing(nn.Module):
-        def forward(self, patches: torch.Tensor) -> torch.Tensor:
-            aligned = (patches[:, :1] == patches[:, 1:]).all()
-            return sign * torch.where(aligned, -1.0, 1.0).expand(len(patches), 1, 4, 4, 4)
-
-    chosen = settings(tmp_path, sampling="crops", crops=2, crop_edge=27)
-    objective = CropObjective(cast("TwoChannelNetwork", Knowing()), chosen)
-    batch = CropSampler([real()], learner(tmp_path, **PLAIN))[0]
-    values = [float(item) for item in objective.loss(batch, torch.device("cpu"))]
-    # Hinges of 2 where everything is the wrong way round, and 1 more than a difference of -2.
-    assert values == pytest.approx([loss, found])
-
-
-def test_ranking_loss_asks_for_a_difference_of_one() -> None:
-    lower = torch.tensor([-3.0, 0.0, 0.5, 2.0])
-    higher = torch.tensor([0.0, 0.25, 0.5, 1.0])
-    assert float(ranking_loss(lower, higher)) == pytest.approx((0 + 0.75 + 1 + 2) / 4)
-
-
 def test_a_model_for_any_modality_needs_no_pair(tmp_path: Path) -> None:
     write_pairs(tmp_path, shape=(40, 41, 42))
     images = tmp_path / "images.csv"
@@ -284,7 +242,7 @@ def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         (
             {"architecture": "two-channel", "source": ("synthetic=maps",)},
-            "need --sampling crops",
+            "need --architecture self",
         ),
         ({"architecture": "two-channel", "modalities": "any"}, "any needs --architecture self"),
         ({"source": ("synthetic=maps",), "dimension": 2}, "synthetic needs --dimension 3"),
@@ -300,11 +258,6 @@ def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monkey
             "--architecture must be two-channel or pse",
         ),
         ({"crops": 0}, "--crops must be 1 or more"),
-        (
-            {"architecture": "two-channel", "kernels": (3, 3, 1), "strides": (2, 1, 1)}
-            | {"sampling": "crops", "crops": 1},
-            "2 where two images share a network",
-        ),
         ({"crop_edge": 9}, "--crop-edge 25 or more"),
         ({"shift": (2.0, 1.0)}, "--shift must be two lengths"),
         ({"temperature": 0.0}, "--temperature must be above 0"),

@@ -41,11 +41,6 @@ def accuracy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (scores * labels > 0).float().mean()
 
 
-def ranking_loss(lower: torch.Tensor, higher: torch.Tensor) -> torch.Tensor:
-    """Return the mean of ``max(0, 1 - (higher - lower))``: scores of equal shape to be in order."""
-    return torch.relu(1 - (higher - lower)).mean()
-
-
 def contrastive_loss(
     first: torch.Tensor,
     second: torch.Tensor,

@@ -19,13 +19,10 @@ from cnnmetric.training.architecture import TwoChannelNetwork
 from cnnmetric.training.architecture import layers
 from cnnmetric.training.crops import FOREGROUND
 from cnnmetric.training.crops import CropSampler
-from cnnmetric.training.loss import ALIGNED
-from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import contrastive_loss
 from cnnmetric.training.loss import hinge_loss
 from cnnmetric.training.loss import logistic_loss
-from cnnmetric.training.loss import ranking_loss
 from cnnmetric.training.material import Material
 from cnnmetric.training.sampling import PatchSampler
 from cnnmetric.training.self_similarity import SelfSimilarityNetwork
@@ -97,49 +94,12 @@ class PatchObjective(Objective):
         with _precision(self._settings, device):
             scores = self.network(_contiguous(patches))
         scores = scores.float().flatten()
-        return self._classify(scores, labels), accuracy(scores.detach(), labels)
+        loss = hinge_loss if self._settings.loss == "hinge" else logistic_loss
+        return loss(scores, labels), accuracy(scores.detach(), labels)
 
     def size(self) -> int:
         """Return the batch size."""
         return self._settings.batch_size
-
-    def _classify(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        loss = hinge_loss if self._settings.loss == "hinge" else logistic_loss
-        return loss(scores, labels)
-
-
-class CropObjective(PatchObjective):
-    """Ours, for the paper's network: tell aligned from misaligned, and a slight shift from none.
-
-    A crop's patches share their layers, so that ten times as many are seen in the same time; and
-    what tells a patch from itself shifted is where a registration's precision comes from.
-    """
-
-    def sampler(
-        self,
-        materials: Sequence[Material],
-        settings: TrainingSettings,
-    ) -> Dataset[Any]:
-        """Return crops."""
-        return CropSampler(materials, settings)
-
-    def loss(self, batch: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the loss, and the share of patches that the aligned one fits best of three."""
-        crops = batch.to(device)
-        first, second, shifted = crops.split(1, dim=1)
-        with _precision(self._settings, device):
-            aligned, near, far = (
-                self.network(_contiguous(torch.cat([first, other], dim=1))).float()
-                for other in (second, shifted, second.roll(1, dims=0))
-            )
-        scores = torch.cat([aligned.flatten(), far.flatten()])
-        labels = torch.cat([torch.full_like(aligned, ALIGNED), torch.full_like(far, MISALIGNED)])
-        found = (aligned < torch.minimum(near, far)).float().mean()
-        return self._classify(scores, labels.flatten()) + ranking_loss(aligned, near), found
-
-    def size(self) -> int:
-        """Return the number of patches in all crops."""
-        return _patches_of_crops(self.network, self._settings)
 
 
 class ContrastiveObjective(Objective):
@@ -183,7 +143,9 @@ class ContrastiveObjective(Objective):
 
     def size(self) -> int:
         """Return the number of patches in all crops."""
-        return _patches_of_crops(self.network, self._settings)
+        settings = self._settings
+        patches = (settings.crop_edge - self.network.receptive_field) // self.network.stride + 1
+        return int(settings.crops * patches**settings.dimension)
 
     def _content(self, images: torch.Tensor) -> torch.Tensor:
         """Return ``(B, n)``: whether the middle of a patch shows anatomy in both images."""
@@ -207,12 +169,7 @@ def objective_of(settings: TrainingSettings) -> Objective:
         branches=2 if settings.architecture == "pseudo-siamese" else 1,
         pooling=settings.pooling,
     )
-    return (CropObjective if settings.sampling == "crops" else PatchObjective)(network, settings)
-
-
-def _patches_of_crops(network: PatchNetwork, settings: TrainingSettings) -> int:
-    patches = (settings.crop_edge - network.receptive_field) // network.stride + 1
-    return int(settings.crops * patches**settings.dimension)
+    return PatchObjective(network, settings)
 
 
 def _precision(settings: TrainingSettings, device: torch.device) -> torch.autocast:

@@ -65,7 +65,7 @@ class TrainingSettings:
         (),
         help_text="KIND=PATH or KIND=PATH:WEIGHT, where further pairs come from and how often; "
         "real: such a table; contrast: a table of single images, each paired with itself in "
-        "another contrast; synthetic: a folder of label maps; the last two for crops",
+        "another contrast; synthetic: a folder of label maps; the last two for self-similarity",
         source=OURS,
         repeatable=True,
     )
@@ -138,13 +138,6 @@ class TrainingSettings:
         "advises against; patches get larger; not for self-similarity",
         source=PAPER,
     )
-    sampling: Literal["patches", "crops"] = setting(
-        "patches",
-        help_text="patches: each pair of patches by itself; crops: all patches of aligned crops, "
-        "which have to score lower than the same ones slightly shifted, too; self-similarity "
-        "always takes crops",
-        source="paper; crops are ours",
-    )
     loss: Literal["hinge", "cross-entropy"] = setting(
         "hinge",
         help_text="of aligned and misaligned patches; cross-entropy is what the paper advises "
@@ -170,8 +163,10 @@ class TrainingSettings:
         source="paper; one-cycle is ours",
     )
 
-    crops: int = setting(6, help_text="crops per step", source=OURS)
-    crop_edge: int = setting(45, help_text="edge of a crop", unit="voxels", source=OURS)
+    crops: int = setting(6, help_text="crops per step of self-similarity", source=OURS)
+    crop_edge: int = setting(
+        45, help_text="edge of a crop of self-similarity", unit="voxels", source=OURS
+    )
     shift: tuple[float, float] = setting(
         (0.7, 3.0),
         help_text="range of the shift by which a crop's wrong partners lie between the right ones",
@@ -183,10 +178,13 @@ class TrainingSettings:
     )
     remap_probability: float = setting(
         0.3,
-        help_text="how often the intensities of a crop are changed by a random function",
+        help_text="how often the intensities of a crop of self-similarity are changed by a random "
+        "function",
         source=OURS,
     )
-    max_noise: float = setting(0.03, help_text="largest SD of noise added to a crop", source=OURS)
+    max_noise: float = setting(
+        0.03, help_text="largest SD of noise added to a crop of self-similarity", source=OURS
+    )
 
     scale: tuple[float, float] = setting(
         (0.6, 1.6),
@@ -285,8 +283,6 @@ class TrainingSettings:
                 object.__setattr__(self, name, value)
         sources = self.sources
         kinds = {source.kind for source in sources}
-        if self.architecture == "self-similarity":
-            object.__setattr__(self, "sampling", "crops")
         depth = len(self.kernels)
         scores = 0 if self.architecture == "self-similarity" else 1
         rules = {
@@ -302,8 +298,8 @@ class TrainingSettings:
                 self.modality_names != (ANY, ANY) or self.architecture == "self-similarity"
             ),
             "a table of pairs or a --source is needed": bool(sources),
-            "--source synthetic and contrast need --sampling crops": (
-                kinds <= {"real"} or self.sampling == "crops"
+            "--source synthetic and contrast need --architecture self-similarity": (
+                kinds <= {"real"} or self.architecture == "self-similarity"
             ),
             "--source synthetic needs --dimension 3": (
                 "synthetic" not in kinds or self.dimension == 3
@@ -324,8 +320,9 @@ class TrainingSettings:
                 self.architecture != "self-similarity"
                 or (self.loss == "hinge" and not self.pooling)
             ),
-            "--crops must be 1 or more, 2 where two images share a network, and --crop-edge 25 "
-            "or more": (self.crops > scores and self.crop_edge >= 25),
+            "--crops must be 1 or more, and --crop-edge 25 or more": (
+                self.crops >= 1 and self.crop_edge >= 25
+            ),
             "--shift must be two lengths, the smaller one first": (
                 0 <= self.shift[0] <= self.shift[1]
             ),
