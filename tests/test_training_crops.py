@@ -277,4 +277,4 @@ def test_each_architecture_has_its_own_defaults(tmp_path: Path) -> None:
     nothing: dict[str, Any] = {"channels": (), "kernels": (), "strides": ()}
     assert settings(tmp_path, **nothing).channels == (96, 192, 256, 512)
     ours = settings(tmp_path, **nothing, architecture="self-similarity")
-    assert (ours.channels, ours.learning_rate) == ((48, 64, 64, 32), 0.001)
+    assert (ours.channels, ours.learning_rate) == ((24, 64, 64, 32), 0.001)

@@ -34,7 +34,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "two-channel": _OF_PATCHES,
     "pseudo-siamese": _OF_PATCHES,
     "self-similarity": {
-        "channels": (48, 64, 64, 32),
+        "channels": (24, 64, 64, 32),
         "kernels": (3, 3, 1, 1),
         "strides": (1, 2, 1, 1),
         "learning_rate": 0.001,
@@ -116,7 +116,7 @@ class TrainingSettings:
         (),
         help_text="feature channels of the learned layers; but for self-similarity without the "
         "last, whose one output is the score; by default 96 192 256 512 or, for self-similarity, "
-        "48 64 64 32",
+        "24 64 64 32",
         source="reconstruction of the paper's five layers and 2 M parameters",
     )
     kernels: tuple[int, ...] = setting(
