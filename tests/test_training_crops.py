@@ -160,15 +160,15 @@ def test_contrastive_loss_of_perfect_and_of_wrong_descriptors() -> None:
     assert float(nothing) == 0
 
 
-def test_inverted_contrast_changes_descriptors_little() -> None:
+def test_inverted_contrast_changes_nothing() -> None:
     torch.manual_seed(0)
     network = SelfSimilarityNetwork(self_similarity_layers())
     image = torch.from_numpy(blobs((31, 31, 31)) / 300)[None, None]
     other = torch.from_numpy(blobs((31, 31, 31), seed=1) / 300)[None, None]
     same = network(torch.cat([image, 1 - image], dim=1))
     different = network(torch.cat([image, 1 - other], dim=1))
-    torch.testing.assert_close(same, torch.full_like(same, -1), atol=0.01, rtol=0)
-    assert different.mean() > same.mean() + 0.01
+    torch.testing.assert_close(same, network(torch.cat([image, image], dim=1)))
+    assert different.mean() > same.mean() + 0.1
 
 
 def test_training_finds_partners_and_its_model_agrees(tmp_path: Path) -> None:
