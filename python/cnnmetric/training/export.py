@@ -100,7 +100,7 @@ def build_model(network: PatchNetwork, description: ModelDescription) -> onnx.Mo
         outputs=[
             _tensor("dissimilarity", 1, "m", network.dimension),
             # Empty where they are not wanted, so that their sizes are not the input's.
-            *(_tensor(name, 1, f"{name}_", network.dimension) for name in GRADIENTS),
+            *(_tensor(name, 1, f"{name}_", network.dimension, f"{name}_B") for name in GRADIENTS),
         ],
         initializer=content.constants,
     )
@@ -114,9 +114,10 @@ def build_model(network: PatchNetwork, description: ModelDescription) -> onnx.Mo
     return model
 
 
-def _tensor(name: str, channels: int, size: str, dimension: int) -> onnx.ValueInfoProto:
+def _tensor(
+    name: str, channels: int, size: str, dimension: int, batch: str = "B"
+) -> onnx.ValueInfoProto:
     axes = ("z", "y", "x")[-dimension:]
-    batch = f"{size}B" if name in GRADIENTS else "B"
     shape: list[str | int | None] = [batch, channels, *(size + axis for axis in axes)]
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 

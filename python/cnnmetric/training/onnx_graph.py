@@ -170,16 +170,16 @@ class GradientGraph(GraphBuilder):
         if self._image not in self._images[target]:
             return
         if target == "patches" and self._channels[cotangent] == 2:
-            cotangent = self._cut(cotangent, axis=1)
+            cotangent = self._cut(cotangent)
         if self._channels[target] == 1 and self._channels[cotangent] > 1:
             cotangent = self._emit("ReduceMean", [cotangent], channels=1, axes=[1], keepdims=1)
             count = self._channels[self.nodes[-1].input[0]]
             cotangent = self._emit("Mul", [cotangent, self._number(count)], channels=1)
         self._cotangents[target].append(cotangent)
 
-    def _cut(self, x: str, *, axis: int) -> str:
-        """Return what belongs to the present image, of two along an axis."""
-        bounds = self._whole_numbers(self._image, self._image + 1, axis)
+    def _cut(self, x: str) -> str:
+        """Return what belongs to the present image, of two along the axis of channels."""
+        bounds = self._whole_numbers(self._image, self._image + 1, 1)
         return self._emit("Slice", [x, *bounds], channels=1)
 
     # ---- Operators: the forward node, and how its cotangent ``g`` goes back ----
@@ -197,7 +197,7 @@ class GradientGraph(GraphBuilder):
         def backward(g: str) -> None:
             # The other image's gradient is not even computed.
             alone = x == "patches" and module.groups == 1
-            kernel = self._cut(weight, axis=1) if alone else weight
+            kernel = self._cut(weight) if alone else weight
             channels = 1 if alone else module.in_channels
             self._give(x, self._emit("ConvTranspose", [g, kernel], channels=channels, **shape))
 
