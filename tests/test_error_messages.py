@@ -236,6 +236,29 @@ def test_object_oriented_interface_gives_the_reason_too(fixed: Any, moving: Any)
         registration.Update()
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("input", "gradients_wanted"),  # as in models from before there was a choice
+        ("output", "gradient_second"),
+    ],
+)
+def test_model_without_a_tensor_that_the_format_names(
+    kind: str, name: str, small_model: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(small_model)
+    for value in getattr(model.graph, kind):
+        if value.name == name:
+            value.name = "renamed"
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["renamed" if item == name else item for item in names]
+    onnx.save(model, tmp_path / "older.onnx")
+    message = f"has no {kind} named '{name}'.*cnnmetric.train"
+    with pytest.raises(cnnmetric.ModelError, match=message):
+        cnnmetric.DissimilarityNetwork(tmp_path / "older.onnx", device="cpu")
+
+
 def test_number_of_transform_parameters(fixed: Any, moving: Any, small_model: Path) -> None:
     metric = cnnmetric.MetricOnImages(fixed, moving, model=small_model)
     with pytest.raises(cnnmetric.MetricError, match="has 3 parameters but 2 were given"):
