@@ -17,11 +17,10 @@ from cnnmetric.training.interpolation import extract
 from cnnmetric.training.interpolation import patch_offsets
 from cnnmetric.training.label_maps import render_pair
 from cnnmetric.training.material import Material
+from cnnmetric.training.pairs import FOREGROUND
 from cnnmetric.training.settings import TrainingSettings
 
-# Normalised intensities above this are taken for anatomy, and no more than so many of its voxels
-# are kept to draw the crops' centres from.
-FOREGROUND = 0.02
+# No more than so many voxels of anatomy are kept to draw the crops' centres from.
 MAX_CENTRES = 200_000
 # SD of a crop's centre about such a voxel, so that borders are seen from both sides.
 CENTRE_SPREAD = 2.0

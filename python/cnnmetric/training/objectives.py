@@ -17,13 +17,13 @@ from cnnmetric.training.architecture import Layer
 from cnnmetric.training.architecture import PatchNetwork
 from cnnmetric.training.architecture import TwoChannelNetwork
 from cnnmetric.training.architecture import layers
-from cnnmetric.training.crops import FOREGROUND
 from cnnmetric.training.crops import CropSampler
 from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import contrastive_loss
 from cnnmetric.training.loss import hinge_loss
 from cnnmetric.training.loss import logistic_loss
 from cnnmetric.training.material import Material
+from cnnmetric.training.pairs import FOREGROUND
 from cnnmetric.training.sampling import PatchSampler
 from cnnmetric.training.self_similarity import SelfSimilarityNetwork
 from cnnmetric.training.settings import TrainingSettings

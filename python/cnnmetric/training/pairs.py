@@ -26,6 +26,8 @@ from cnnmetric.training.settings import TrainingSettings
 ISOTROPY_TOLERANCE = 0.01
 # Grids are taken as the same up to this share of a voxel.
 GRID_TOLERANCE = 1e-3
+# Normalised intensities above this are taken for anatomy.
+FOREGROUND = 0.02
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from cnnmetric.training.interpolation import extract
 from cnnmetric.training.interpolation import patch_offsets
 from cnnmetric.training.loss import ALIGNED
 from cnnmetric.training.loss import MISALIGNED
+from cnnmetric.training.pairs import FOREGROUND
 from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.settings import TrainingSettings
 
@@ -31,8 +32,9 @@ class PatchSampler(Dataset[Batch]):
     """Batches of patch pairs, addressed by the step that uses them.
 
     Every sample takes a random image pair and a random transform per modality: the same for both
-    (aligned) or two independent ones (misaligned), with equal probability. Nothing is asked of the
-    patches' content or of the overlap of misaligned ones, as the paper found that harmful.
+    (aligned) or two independent ones (misaligned), with equal probability. Unless settings say so,
+    nothing is asked of the patches' content or of the overlap of misaligned ones, as the paper
+    found that harmful.
 
     A batch is a function of seed and step alone, so it is the same from any worker process and
     after a resume.
@@ -49,7 +51,8 @@ class PatchSampler(Dataset[Batch]):
     Raises
     ------
     DataError
-        If no patch of an image lies within the field of view of both modalities.
+        If no patch of an image lies within the field of view of both modalities, or none that does
+        has anatomy at its centre and settings ask for that.
     """
 
     def __init__(
@@ -72,7 +75,10 @@ class PatchSampler(Dataset[Batch]):
         rng = np.random.default_rng(np.random.SeedSequence([settings.seed, step]))
         labels = np.where(rng.random(settings.batch_size) < 0.5, ALIGNED, MISALIGNED)
         chosen = rng.integers(len(self._pairs), size=settings.batch_size)
-        patches = self._sample(rng, labels, chosen)
+        share = settings.near_miss_fraction
+        if step < settings.near_miss_ramp:
+            share *= step / settings.near_miss_ramp
+        patches = self._sample(rng, labels, chosen, share)
         self._vary_intensities(rng, patches)
         return patches, torch.from_numpy(labels.astype(np.float32))
 
@@ -80,10 +86,14 @@ class PatchSampler(Dataset[Batch]):
         """Draw a patch from each pair, so that one without room stops the run at its start."""
         rng = np.random.default_rng(self._settings.seed)
         count = len(self._pairs)
-        self._sample(rng, np.full(count, ALIGNED), np.arange(count))
+        self._sample(rng, np.full(count, ALIGNED), np.arange(count), 0.0)
 
     def _sample(
-        self, rng: np.random.Generator, labels: NDArray[np.float64], chosen: NDArray[np.int64]
+        self,
+        rng: np.random.Generator,
+        labels: NDArray[np.float64],
+        chosen: NDArray[np.int64],
+        near_miss_fraction: float,
     ) -> torch.Tensor:
         """Return patches ``(n, 2, p, p, p)`` with these labels from the pairs chosen."""
         settings = self._settings
@@ -91,8 +101,10 @@ class PatchSampler(Dataset[Batch]):
         pending = np.arange(len(labels))
         for _ in range(MAX_TRIES):
             sizes = self._sizes[chosen[pending]]
-            first, second = self._draw(rng, labels[pending], sizes)
+            first, second = self._draw(rng, labels[pending], sizes, near_miss_fraction)
             inside = first.inside(sizes, self._edge) & second.inside(sizes, self._edge)
+            if settings.patch_centres == "anatomy":
+                inside &= self._on_anatomy(chosen[pending], (first, second))
             for place in map(int, np.flatnonzero(inside)):
                 index = pending[place]
                 images = self._pairs[chosen[index]].images
@@ -110,15 +122,33 @@ class PatchSampler(Dataset[Batch]):
                 return patches
         pair = self._pairs[chosen[pending[0]]]
         size = " x ".join(str(n) for n in self._sizes[chosen[pending[0]]])
+        wanted, other = "", "lower --scale"
+        if settings.patch_centres == "anatomy":
+            wanted, other = " with anatomy at its centre", f"{other} or --patch-centres anywhere"
         msg = (
             f"no patch of {self._edge} voxels at scale {settings.scale[0]:g}.."
-            f"{settings.scale[1]:g} lies within both images of the pair {pair.name} "
-            f"({size} voxels); leave the pair out, or lower --scale"
+            f"{settings.scale[1]:g}{wanted} lies within both images of the pair {pair.name} "
+            f"({size} voxels); leave the pair out, or {other}"
         )
         raise DataError(msg)
 
+    def _on_anatomy(
+        self, chosen: NDArray[np.int64], transforms: tuple[PatchTransforms, PatchTransforms]
+    ) -> NDArray[np.bool_]:
+        """Return ``(n,)``: whether the patches of both modalities have anatomy at their centre."""
+        shown = np.ones(len(chosen), dtype=bool)
+        for channel, patches in enumerate(transforms):
+            for place, centre in enumerate(np.rint(patches.centres).astype(int)):
+                voxel = (channel, *map(int, centre[::-1]))
+                shown[place] &= bool(self._pairs[chosen[place]].images[voxel] > FOREGROUND)
+        return shown
+
     def _draw(
-        self, rng: np.random.Generator, labels: NDArray[np.float64], sizes: NDArray[np.int64]
+        self,
+        rng: np.random.Generator,
+        labels: NDArray[np.float64],
+        sizes: NDArray[np.int64],
+        near_miss_fraction: float,
     ) -> tuple[PatchTransforms, PatchTransforms]:
         settings = self._settings
         first, independent = (
@@ -133,14 +163,14 @@ class PatchSampler(Dataset[Batch]):
             for _ in range(2)
         )
         second = first.where(labels == ALIGNED, independent)
-        if settings.near_miss_fraction > 0:
+        if near_miss_fraction > 0:
             moved = near_misses(
                 rng,
                 first,
                 offset=settings.near_miss_offset,
                 rotation=settings.near_miss_rotation,
             )
-            near = (rng.random(len(labels)) < settings.near_miss_fraction) & (labels == MISALIGNED)
+            near = (rng.random(len(labels)) < near_miss_fraction) & (labels == MISALIGNED)
             second = moved.where(near, second)
         return first, second
 

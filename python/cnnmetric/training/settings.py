@@ -209,10 +209,24 @@ class TrainingSettings:
         help_text="largest factor applied to a patch's intensities, drawn likewise; 1 is off",
         source="off as in the paper",
     )
+    patch_centres: Literal["anywhere", "anatomy"] = setting(
+        "anywhere",
+        help_text="where patches may be centred; anatomy: where both images are brighter than "
+        "0.02 of their range, for images without skull, whose background teaches nothing; "
+        "self-similarity always does so",
+        source="anywhere as in the paper",
+    )
     near_miss_fraction: float = setting(
         0.0,
         help_text="share of the negatives whose second transform is the first, slightly moved",
         source="0 as in the paper",
+    )
+    near_miss_ramp: int = setting(
+        0,
+        help_text="steps over which near misses become as frequent as that, from none: a network "
+        "that knows nothing yet learns nothing from many of them",
+        unit="steps",
+        source=OURS,
     )
     near_miss_offset: float = setting(
         4.0,
@@ -350,6 +364,7 @@ class TrainingSettings:
             "--rotation must lie in 0..180 degrees": 0 <= self.rotation <= 180,
             "--max-gamma and --max-gain must be 1 or more": min(self.max_gamma, self.max_gain) >= 1,
             "--near-miss-fraction must lie in 0..1": 0 <= self.near_miss_fraction <= 1,
+            "--near-miss-ramp must be 0 or more": self.near_miss_ramp >= 0,
             "--near-miss-offset must be 1 or more": self.near_miss_offset >= 1,
             "--near-miss-rotation must lie in 0..180 degrees": 0 <= self.near_miss_rotation <= 180,
             "--lower-quantile must be below --upper-quantile, both in 0..1": (
@@ -364,7 +379,8 @@ class TrainingSettings:
         for name, hint in get_type_hints(type(self)).items():
             words = get_args(hint)
             if words and isinstance(words[0], str):
-                rules[f"--{name} must be {' or '.join(words)}"] = getattr(self, name) in words
+                option = name.replace("_", "-")
+                rules[f"--{option} must be {' or '.join(words)}"] = getattr(self, name) in words
         broken = [rule for rule, kept in rules.items() if not kept]
         if broken:
             msg = "; ".join(broken)
