@@ -85,7 +85,6 @@ def test_record_is_json_and_holds_no_folders(tmp_path: Path) -> None:
         ({"max_gamma": 0.5}, "--max-gamma"),
         ({"patch_centres": "inside"}, "--patch-centres must be anywhere or anatomy"),
         ({"near_miss_fraction": 1.5}, "--near-miss-fraction"),
-        ({"near_miss_ramp": -1}, "--near-miss-ramp"),
         ({"near_miss_offset": 0.5}, "--near-miss-offset"),
         ({"near_miss_rotation": -1.0}, "--near-miss-rotation"),
         ({"lower_quantile": 0.9, "upper_quantile": 0.1}, "--lower-quantile"),

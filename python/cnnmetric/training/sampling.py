@@ -75,10 +75,7 @@ class PatchSampler(Dataset[Batch]):
         rng = np.random.default_rng(np.random.SeedSequence([settings.seed, step]))
         labels = np.where(rng.random(settings.batch_size) < 0.5, ALIGNED, MISALIGNED)
         chosen = rng.integers(len(self._pairs), size=settings.batch_size)
-        share = settings.near_miss_fraction
-        if step < settings.near_miss_ramp:
-            share *= step / settings.near_miss_ramp
-        patches = self._sample(rng, labels, chosen, share)
+        patches = self._sample(rng, labels, chosen)
         self._vary_intensities(rng, patches)
         return patches, torch.from_numpy(labels.astype(np.float32))
 
@@ -86,14 +83,10 @@ class PatchSampler(Dataset[Batch]):
         """Draw a patch from each pair, so that one without room stops the run at its start."""
         rng = np.random.default_rng(self._settings.seed)
         count = len(self._pairs)
-        self._sample(rng, np.full(count, ALIGNED), np.arange(count), 0.0)
+        self._sample(rng, np.full(count, ALIGNED), np.arange(count))
 
     def _sample(
-        self,
-        rng: np.random.Generator,
-        labels: NDArray[np.float64],
-        chosen: NDArray[np.int64],
-        near_miss_fraction: float,
+        self, rng: np.random.Generator, labels: NDArray[np.float64], chosen: NDArray[np.int64]
     ) -> torch.Tensor:
         """Return patches ``(n, 2, p, p, p)`` with these labels from the pairs chosen."""
         settings = self._settings
@@ -101,10 +94,12 @@ class PatchSampler(Dataset[Batch]):
         pending = np.arange(len(labels))
         for _ in range(MAX_TRIES):
             sizes = self._sizes[chosen[pending]]
-            first, second = self._draw(rng, labels[pending], sizes, near_miss_fraction)
+            first, second = self._draw(rng, labels[pending], sizes)
             inside = first.inside(sizes, self._edge) & second.inside(sizes, self._edge)
             if settings.patch_centres == "anatomy":
-                inside &= self._on_anatomy(chosen[pending], (first, second))
+                for place in map(int, np.flatnonzero(inside)):
+                    centres = (first.centres[place], second.centres[place])
+                    inside[place] = self._on_anatomy(chosen[pending[place]], centres)
             for place in map(int, np.flatnonzero(inside)):
                 index = pending[place]
                 images = self._pairs[chosen[index]].images
@@ -132,23 +127,16 @@ class PatchSampler(Dataset[Batch]):
         )
         raise DataError(msg)
 
-    def _on_anatomy(
-        self, chosen: NDArray[np.int64], transforms: tuple[PatchTransforms, PatchTransforms]
-    ) -> NDArray[np.bool_]:
-        """Return ``(n,)``: whether the patches of both modalities have anatomy at their centre."""
-        shown = np.ones(len(chosen), dtype=bool)
-        for channel, patches in enumerate(transforms):
-            for place, centre in enumerate(np.rint(patches.centres).astype(int)):
-                voxel = (channel, *map(int, centre[::-1]))
-                shown[place] &= bool(self._pairs[chosen[place]].images[voxel] > FOREGROUND)
-        return shown
+    def _on_anatomy(self, pair: int, centres: Sequence[NDArray[np.float64]]) -> bool:
+        """Return whether both images have anatomy at the centre of their patch."""
+        images = self._pairs[pair].images
+        voxels = [tuple(np.rint(centre[::-1]).astype(int).tolist()) for centre in centres]
+        return all(
+            float(image[voxel]) > FOREGROUND for image, voxel in zip(images, voxels, strict=True)
+        )
 
     def _draw(
-        self,
-        rng: np.random.Generator,
-        labels: NDArray[np.float64],
-        sizes: NDArray[np.int64],
-        near_miss_fraction: float,
+        self, rng: np.random.Generator, labels: NDArray[np.float64], sizes: NDArray[np.int64]
     ) -> tuple[PatchTransforms, PatchTransforms]:
         settings = self._settings
         first, independent = (
@@ -163,14 +151,14 @@ class PatchSampler(Dataset[Batch]):
             for _ in range(2)
         )
         second = first.where(labels == ALIGNED, independent)
-        if near_miss_fraction > 0:
+        if settings.near_miss_fraction > 0:
             moved = near_misses(
                 rng,
                 first,
                 offset=settings.near_miss_offset,
                 rotation=settings.near_miss_rotation,
             )
-            near = (rng.random(len(labels)) < near_miss_fraction) & (labels == MISALIGNED)
+            near = (rng.random(len(labels)) < settings.near_miss_fraction) & (labels == MISALIGNED)
             second = moved.where(near, second)
         return first, second
 

@@ -221,13 +221,6 @@ class TrainingSettings:
         help_text="share of the negatives whose second transform is the first, slightly moved",
         source="0 as in the paper",
     )
-    near_miss_ramp: int = setting(
-        0,
-        help_text="steps over which near misses become as frequent as that, from none: a network "
-        "that knows nothing yet learns nothing from many of them",
-        unit="steps",
-        source=OURS,
-    )
     near_miss_offset: float = setting(
         4.0,
         help_text="largest offset of a near miss; the least is 1",
@@ -364,7 +357,6 @@ class TrainingSettings:
             "--rotation must lie in 0..180 degrees": 0 <= self.rotation <= 180,
             "--max-gamma and --max-gain must be 1 or more": min(self.max_gamma, self.max_gain) >= 1,
             "--near-miss-fraction must lie in 0..1": 0 <= self.near_miss_fraction <= 1,
-            "--near-miss-ramp must be 0 or more": self.near_miss_ramp >= 0,
             "--near-miss-offset must be 1 or more": self.near_miss_offset >= 1,
             "--near-miss-rotation must lie in 0..180 degrees": 0 <= self.near_miss_rotation <= 180,
             "--lower-quantile must be below --upper-quantile, both in 0..1": (
