@@ -63,7 +63,15 @@ TRAINED = {
     BASE: (SHARED,),
     **{
         name: (SHARED, OPTIONS / f"{name}.txt")
-        for name in ("k3", "k6", "cross-entropy", "pseudo-siamese", "pooling", "near-misses")
+        for name in (
+            "k3",
+            "k6",
+            "cross-entropy",
+            "pseudo-siamese",
+            "pooling",
+            "near-misses",
+            "anatomy",
+        )
     },
     "self-similarity-k3": (OPTIONS / "self-similarity-k3.txt",),
 }

@@ -38,6 +38,7 @@ def test_a_variant_differs_from_the_base_in_what_it_is_named_after(name: str) ->
         "pseudo-siamese": {"architecture", "channels"},
         "pooling": {"pooling"},
         "near-misses": {"near_miss_fraction"},
+        "anatomy": {"patch_centres"},
     }.get(name)
 
 
