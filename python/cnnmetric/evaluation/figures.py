@@ -83,7 +83,7 @@ def before_and_after(runs: pd.DataFrame) -> Figure:
     methods = list(runs["method"].unique())
     columns = min(_COLUMNS, len(methods))
     rows = math.ceil(len(methods) / columns)
-    figure = _figure(columns * _PANEL, rows * _PANEL + 0.3)
+    figure = _figure(columns * _PANEL, rows * (_PANEL + 0.3) + 0.4)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     values = runs[["dice_before", "dice"]].to_numpy()
     limits = (float(values.min()) - 0.03, float(values.max()) + 0.03)
