@@ -27,7 +27,12 @@ def newborn(data_folder: Path) -> tuple[Any, Any]:
 @pytest.mark.data
 def test_dissimilarity_grows_with_misalignment(newborn: tuple[Any, Any]) -> None:
     metric = cnnmetric.MetricOnImages(
-        *newborn, model="t1t2", fixed_modality="T1", transform="translation", grid_spacing=1.5
+        *newborn,
+        model="t1t2",
+        fixed_modality="T1",
+        transform="translation",
+        grid_spacing=1.5,
+        fixed_mask=pipeline.foreground_mask(newborn[0]),
     )
     values = [metric.value([shift, 0.0, 0.0]) for shift in (0.0, 2.0, 4.0, 8.0)]
     assert values == sorted(values)
