@@ -19,8 +19,8 @@ from cnnmetric.errors import DataError
 from cnnmetric.normalisation import normalise
 from cnnmetric.normalisation import quantile_range
 from cnnmetric.training.ixi import find_ixi
-from cnnmetric.training.settings import ANY
 from cnnmetric.training.settings import TrainingSettings
+from cnnmetric.training.sources import ANY
 
 # Voxels are taken as cubes up to this relative difference of their edges.
 ISOTROPY_TOLERANCE = 0.01

@@ -22,7 +22,8 @@ from cnnmetric.training.pairs import FOREGROUND
 from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.settings import TrainingSettings
 
-# How often a patch is drawn anew when it leaves the field of view; the authors' early code did so.
+# How often a patch is drawn anew when it leaves the field of view, as the authors' early code did,
+# or shows no anatomy where it has to.
 MAX_TRIES = 100
 
 Batch = tuple[torch.Tensor, torch.Tensor]

@@ -3,25 +3,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from typing import Literal
-from typing import get_args
-from typing import get_type_hints
 
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import to_record
 from cnnmetric.errors import SettingsError
+from cnnmetric.training.settings_rules import broken_rules
+from cnnmetric.training.sources import ANY
 from cnnmetric.training.sources import KINDS
 from cnnmetric.training.sources import Source
 
 PAPER = "paper, Section 2.2"
 OURS = "ours"
-
-# The modality of a model that takes every one.
-ANY = "any"
 
 # What an architecture is trained with unless the user says otherwise.
 _OF_PATCHES: dict[str, Any] = {
@@ -288,92 +284,7 @@ class TrainingSettings:
         for name, value in DEFAULTS.get(self.architecture, {}).items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
-        sources = self.sources
-        kinds = {source.kind for source in sources}
-        depth = len(self.kernels)
-        scores = 0 if self.architecture == "self-similarity" else 1
-        rules = {
-            "--modalities must be two different column names, as T1,T2, or any": (
-                self.modality_names == (ANY, ANY)
-                or (
-                    len(self.modality_names) == len(set(self.modality_names)) == 2
-                    and all(self.modality_names)
-                    and ANY not in self.modality_names
-                )
-            ),
-            "--modalities any needs --architecture self-similarity": (
-                self.modality_names != (ANY, ANY) or self.architecture == "self-similarity"
-            ),
-            "a table of pairs or a --source is needed": bool(sources),
-            "--source synthetic and contrast need --architecture self-similarity": (
-                kinds <= {"real"} or self.architecture == "self-similarity"
-            ),
-            "--source synthetic needs --dimension 3": (
-                "synthetic" not in kinds or self.dimension == 3
-            ),
-            "--spacing is needed where every --source is synthetic": (
-                kinds != {"synthetic"} or self.spacing is not None
-            ),
-            "--out must end in .onnx": self.out.suffix == ".onnx",
-            "--dimension must be 2 or 3": self.dimension in (2, 3),
-            f"--kernels and --strides must have {len(self.channels) + scores} values, "
-            "--channels has one less, but for self-similarity": (
-                depth == len(self.strides) == len(self.channels) + scores
-            ),
-            "--channels, --kernels and --strides must be 1 or more": (
-                min((*self.channels, *self.kernels, *self.strides), default=1) >= 1
-            ),
-            "--pooling and --loss are not for --architecture self-similarity": (
-                self.architecture != "self-similarity"
-                or (self.loss == "hinge" and not self.pooling)
-            ),
-            "--crops must be 1 or more, and --crop-edge 25 or more": (
-                self.crops >= 1 and self.crop_edge >= 25
-            ),
-            "--shift must be two lengths, the smaller one first": (
-                0 <= self.shift[0] <= self.shift[1]
-            ),
-            "--temperature must be above 0": self.temperature > 0,
-            "--remap-probability must lie in 0..1": 0 <= self.remap_probability <= 1,
-            "--max-noise must lie in 0..1": 0 <= self.max_noise <= 1,
-            "--learning-rate must be above 0": self.learning_rate > 0,
-            "--momentum must be at least 0 and below 1": 0 <= self.momentum < 1,
-            "--batch-size, --steps and --checkpoint-every must be 1 or more": (
-                min(self.batch_size, self.steps, self.checkpoint_every) >= 1
-            ),
-            "--validate-every and --validation-batches must be 1 or more": (
-                min(self.validate_every, self.validation_batches) >= 1
-            ),
-            "--training-pairs must be 0 or more": self.training_pairs >= 0,
-            "--training-pairs needs one table of real pairs to divide": (
-                not self.training_pairs or [source.kind for source in sources].count("real") == 1
-            ),
-            "--training-pairs and --validation exclude each other": (
-                not self.training_pairs or self.validation is None
-            ),
-            "--scale must be two factors above 0, the smaller one first": (
-                0 < self.scale[0] <= self.scale[1]
-            ),
-            "--rotation must lie in 0..180 degrees": 0 <= self.rotation <= 180,
-            "--max-gamma and --max-gain must be 1 or more": min(self.max_gamma, self.max_gain) >= 1,
-            "--near-miss-fraction must lie in 0..1": 0 <= self.near_miss_fraction <= 1,
-            "--near-miss-offset must be 1 or more": self.near_miss_offset >= 1,
-            "--near-miss-rotation must lie in 0..180 degrees": 0 <= self.near_miss_rotation <= 180,
-            "--lower-quantile must be below --upper-quantile, both in 0..1": (
-                0 <= self.lower_quantile < self.upper_quantile <= 1
-            ),
-            "--crop-margin must be 0 or more": self.crop_margin is None or self.crop_margin >= 0,
-            "--spacing must be above 0": self.spacing is None or 0 < self.spacing < math.inf,
-            "--seed, --threads and --workers must be 0 or more": (
-                min(self.seed, self.threads, self.workers) >= 0
-            ),
-        }
-        for name, hint in get_type_hints(type(self)).items():
-            words = get_args(hint)
-            if words and isinstance(words[0], str):
-                option = name.replace("_", "-")
-                rules[f"--{option} must be {' or '.join(words)}"] = getattr(self, name) in words
-        broken = [rule for rule, kept in rules.items() if not kept]
+        broken = broken_rules(self)
         if broken:
             msg = "; ".join(broken)
             raise SettingsError(msg)
