@@ -169,6 +169,20 @@ def test_before_and_after_has_a_panel_for_each_method(records: list[dict[str, An
     assert found == sorted(np.stack([BEFORE, DICE["cnn"]], axis=1).tolist())
 
 
+@pytest.mark.parametrize("number", [1, 4, 5])
+def test_titles_of_before_and_after_are_inside_the_picture(
+    records: list[dict[str, Any]], number: int
+) -> None:
+    from cnnmetric.evaluation.summary import frame
+
+    runs = frame([record for record in records if record["method"] == "cnn"])
+    several = pd.concat([runs.assign(method=f"cnn{i}") for i in range(number)])
+    figure = figures.before_and_after(several)
+    figure.draw_without_rendering()
+    assert len(figure.axes) == number
+    assert max(axes.title.get_window_extent().y1 for axes in figure.axes) < figure.bbox.y1
+
+
 @pytest.mark.parametrize("content", ["1 no tab\n", "x\tname\n"])
 def test_label_names_of_another_form(content: str, tmp_path: Path) -> None:
     file = tmp_path / "names.tsv"

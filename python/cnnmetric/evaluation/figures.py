@@ -24,7 +24,7 @@ from cnnmetric.evaluation.summary import frame
 from cnnmetric.evaluation.summary import in_common
 
 _COLUMNS = 4  # of panels
-_PANEL = 2.9  # inches
+_PANEL, _TITLE, _AXIS_LABEL = 2.9, 0.3, 0.4  # inches
 _DPI = 150
 _COLOUR = "#1f6f8b"
 _FAILED = "#c0392b"
@@ -83,7 +83,7 @@ def before_and_after(runs: pd.DataFrame) -> Figure:
     methods = list(runs["method"].unique())
     columns = min(_COLUMNS, len(methods))
     rows = math.ceil(len(methods) / columns)
-    figure = _figure(columns * _PANEL, rows * (_PANEL + 0.3) + 0.4)
+    figure = _figure(columns * _PANEL, rows * (_PANEL + _TITLE) + _AXIS_LABEL)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     values = runs[["dice_before", "dice"]].to_numpy()
     limits = (float(values.min()) - 0.03, float(values.max()) + 0.03)
