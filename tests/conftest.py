@@ -12,7 +12,10 @@ import pytest
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests on real images where there are none."""
     if item.get_closest_marker("data") and not os.environ.get("CNNMETRIC_DATA"):
-        pytest.skip("needs real images: set CNNMETRIC_DATA to their folder")
+        pytest.skip(
+            "needs real images, which may not be passed on with the project: set CNNMETRIC_DATA to "
+            "a folder with the ALBERTs (docs/reproduce.md)"
+        )
 
 
 @pytest.fixture(scope="session")
