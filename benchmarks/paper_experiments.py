@@ -58,23 +58,9 @@ ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ROOT / "experiments"
 BASE = "base"
 SHARED = OPTIONS / f"{BASE}.txt"
-# What a variant is trained by, in the order of the table.
-TRAINED = {
-    BASE: (SHARED,),
-    **{
-        name: (SHARED, OPTIONS / f"{name}.txt")
-        for name in (
-            "k3",
-            "k6",
-            "cross-entropy",
-            "pseudo-siamese",
-            "pooling",
-            "near-misses",
-            "anatomy",
-        )
-    },
-    "self-similarity-k3": (OPTIONS / "self-similarity-k3.txt",),
-}
+# Files of options that are added to those of the base, in the order of the table.
+ADDED = ("k3", "k6", "cross-entropy", "pseudo-siamese", "pooling", "near-misses", "anatomy")
+ALONE = "self-similarity-k3"
 STRIDES = (2, 8)
 # Not trained here, for comparison.
 SHIPPED = ("t1t2", "t1t2-fast")
@@ -89,7 +75,11 @@ class ExperimentSettings:
     data: Path = setting(positional=True, help_text="folder with train/pairs.csv and dev/alberts")
     out: Path = setting(help_text="folder of networks and results")
     variants: tuple[str, ...] = setting(
-        (*TRAINED, *(f"stride-{s}" for s in STRIDES), *SHIPPED), help_text="which ones"
+        (BASE, *ADDED, ALONE, *(f"stride-{s}" for s in STRIDES), *SHIPPED),
+        help_text="which ones; cross-entropy+anatomy, say, adds the options of both to the base",
+    )
+    registrations: Path | None = setting(
+        None, help_text="table of registrations, by default all of the development set"
     )
     train_only: bool = setting(False, help_text="register nothing")
 
@@ -143,7 +133,9 @@ def register(settings: ExperimentSettings, models: Mapping[str, Path]) -> pd.Dat
     """Register the development set by all networks; return Dice by registration and network."""
     results = Results(settings.out / "registrations")
     subjects = settings.data / "dev" / "alberts"
-    listed = read_registrations(subjects / "subjects.csv", subjects / "registrations.csv")
+    listed = read_registrations(
+        subjects / "subjects.csv", settings.registrations or subjects / "registrations.csv"
+    )
     for registration in tqdm(listed, unit="registration"):
         done = results.keys
         jobs = [_job(registration, name, model) for name, model in models.items()]
@@ -152,7 +144,7 @@ def register(settings: ExperimentSettings, models: Mapping[str, Path]) -> pd.Dat
             for record in _records(registration, todo, settings.out / "start"):
                 results.append(record)
     dice = frame(results.records).pivot_table(index="registration", columns="method", values="dice")
-    return dice[list(models)]
+    return dice.loc[[registration.name for registration in listed], list(models)]
 
 
 def table(dice: pd.DataFrame) -> str:
@@ -231,7 +223,15 @@ def _start(registration: Registration, pair: LabelledPair, folder: Path) -> Any:
 def _training_options(settings: ExperimentSettings, name: str) -> list[object]:
     pairs = settings.data / "train" / "pairs.csv"
     model = settings.out / f"{name}.onnx"
-    return [pairs, "--modalities", "T1,T2", "--out", model, *(f"@{file}" for file in TRAINED[name])]
+    files = [OPTIONS / f"{part}.txt" for part in name.split("+")]
+    unknown = [file.stem for file in files if not file.is_file()]
+    if unknown:
+        known = ", ".join(sorted(file.stem for file in OPTIONS.glob("*.txt")))
+        msg = f"--variants {name}: there is no {unknown[0]!r} in {OPTIONS}; there are {known}"
+        raise CNNMetricError(msg)
+    if name not in (BASE, ALONE):
+        files.insert(0, SHARED)
+    return [pairs, "--modalities", "T1,T2", "--out", model, *(f"@{file}" for file in files)]
 
 
 def _run(module: str, *options: object) -> None:
