@@ -10,7 +10,10 @@ from typing import Any
 import itk
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from cnnmetric.demo.anatomy import load_anatomy
+from cnnmetric.demo.phantom import make_phantom
 from cnnmetric.evaluation.score import LabelledPair
 from metric_images import anatomy
 from metric_images import empty_image
@@ -45,6 +48,38 @@ def shifted_pair(shift: Sequence[float], *, modalities: tuple[str, str] = ("T1",
     moving, moving_labels = image_and_labels(modality=modalities[1], shift=shift, angle=0.1)
     return LabelledPair(
         fixed=fixed, moving=moving, fixed_labels=fixed_labels, moving_labels=moving_labels
+    )
+
+
+def inverted_pair(shift: Sequence[float], *, wave: float) -> LabelledPair:
+    """Return a brain and itself with inverted contrast, displaced and rippled by mm.
+
+    The brain is the demo's, at half of its resolution: folds and noise, so that a metric without
+    training has something to hold on to, and does not overfit as it does on a few smooth blobs.
+    """
+    subject = make_phantom(load_anatomy(), seed=1).fixed
+    image, labels = (
+        itk.array_from_image(i)[::2, ::2, ::2] for i in (subject.image, subject.labels)
+    )
+    places = np.indices(image.shape, dtype=np.float64)
+    places[1] += wave / 2 * np.sin(places[0] * (2 * np.pi / 25))
+    brightest = image.max()
+    rippled = ndimage.map_coordinates(image, places, order=1)
+    inverted = np.where(rippled > 0.02 * brightest, brightest - rippled, 0).astype(np.float32)
+
+    def placed(voxels: NDArray[Any], origin: NDArray[np.float64]) -> Any:
+        result = itk.image_from_array(np.ascontiguousarray(voxels))
+        result.CopyInformation(subject.image)
+        result.SetSpacing(2 * np.asarray(subject.image.GetSpacing()))
+        result.SetOrigin(origin)
+        return result
+
+    origin = np.asarray(subject.image.GetOrigin())
+    return LabelledPair(
+        fixed=placed(image, origin),
+        moving=placed(inverted, origin + shift),
+        fixed_labels=placed(labels, origin),
+        moving_labels=placed(ndimage.map_coordinates(labels, places, order=0), origin + shift),
     )
 
 

@@ -22,6 +22,7 @@ from cnnmetric.evaluation.methods.mind import mind
 from cnnmetric.evaluation.methods.program import call
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.score import score_before
+from evaluation_subjects import inverted_pair
 from evaluation_subjects import shifted_pair
 from evaluation_subjects import write_translation_parameters
 from metric_images import anatomy
@@ -30,9 +31,6 @@ from metric_images import points_of
 
 SHIFT = (4.0, -3.0, 2.0)
 QUICK = ("mi+mask", "greedy")
-# Between a few smooth blobs, a B-spline by mutual information does harm with control points 13 or
-# 10 mm apart; on brains it does not (docs/results.md). Of these methods the linear step is judged.
-OVERFIT_BLOBS = ("mi", "mi+mask", "nmi")
 
 
 def task_of(pair: Any, folder: Path, **changes: Any) -> methods.Task:
@@ -59,17 +57,22 @@ def test_brings_a_displaced_subject_back(name: str, tmp_path: Path, difference_m
     if method.missing():
         pytest.skip(method.missing())
     learned = name.startswith("cnn")
-    pair = shifted_pair(SHIFT, modalities=("T1", "T1") if learned else ("T1", "T2"))
-    task = task_of(pair, tmp_path, model=str(difference_model) if learned else "")
+    if learned:
+        pair = shifted_pair(SHIFT, modalities=("T1", "T1"))
+        task = task_of(pair, tmp_path, model=str(difference_model))
+    else:
+        pair = inverted_pair(SHIFT, wave=3.0)
+        task = task_of(pair, tmp_path)
     found = list(method.register(task))
     assert [alignment.step for alignment in found] == ["linear", "deformable"]
-    before = score_before(pair, None)["dice"]
+    reached = score_before(pair, None)["dice"]
     for alignment in found:
         after = score(pair, alignment, None)
-        if alignment.step == "linear" or name not in OVERFIT_BLOBS:
-            assert after["dice"] > before + 0.1
-            assert after["folded"] < 0.01
+        assert after["dice"] > reached + 0.08
+        assert after["folded"] < 0.01
         assert after["seconds"] > 0
+        if not learned:  # the ripple is left to the second step
+            reached = after["dice"]
 
 
 def test_parameter_files_of_the_users_own(tmp_path: Path) -> None:
