@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,13 @@ def test_three_pairs_are_all_that_is_different_from_the_shipped_model() -> None:
     assert {"architecture", "channels", "learning_rate", "crops", "steps", "seed"} <= shared
     assert {name: three[name] for name in shared} == {name: shipped[name] for name in shared}
     assert (three["training_pairs"], three["source"]) == (3, ["real=pairs.csv:1"])
+
+
+def test_a_variant_without_options_is_named(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks" / "paper_experiments.py"
+    words = [tmp_path, "--out", tmp_path, "--variants", "cross+anatomy", "--train-only"]
+    command = [sys.executable, str(script), *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "--variants cross+anatomy: there is no 'cross' in" in ended.stderr
+    assert "cross-entropy" in ended.stderr
