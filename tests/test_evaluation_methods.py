@@ -184,7 +184,7 @@ def test_control_point_grid_of_the_paper_has_about_1000_points() -> None:
 def test_presets_differ_in_settings_and_not_in_the_pipeline() -> None:
     fixed = empty_image((40, 40, 40), spacing=(1.0, 1.0, 1.0), angle=0.0)
     for metric in ("cnn", "mi"):
-        for stage in ("similarity", "bspline"):
+        for stage in presets.STAGES["simonovsky2016"]:
             found = {
                 preset: presets.parameters(preset, metric, stage, fixed).GetParameterMap(0)
                 for preset in presets.PRESETS

@@ -166,15 +166,15 @@ def test_shipped_parameter_file_runs(name: str, fixed: Any, moving: Any) -> None
     assert np.isfinite(final_parameters(transform)).all()
 
 
-def test_two_parameter_files_run_one_after_the_other(
+def test_parameter_files_run_one_after_the_other(
     fixed: Any, moving: Any, difference_model: Path
 ) -> None:
     settings = itk.ParameterObject.New()
-    for name in ("cnn_similarity", "cnn_bspline"):
-        settings.AddParameterFile(str(cnnmetric.parameter_files.path(name)))
+    for name in pipeline.STAGES:
+        settings.AddParameterFile(str(cnnmetric.parameter_files.path(f"cnn_{name}")))
     settings.SetParameter("MaximumNumberOfIterations", "2")
     settings.SetParameter("CNNMetricModel", str(difference_model))
     settings.SetParameter("CNNMetricGridSpacing", "2.0")
     settings.RemoveParameter("CNNMetricBlockSize")
     transform = register(fixed, moving, settings)
-    assert transform.GetNumberOfParameterMaps() == 2
+    assert transform.GetNumberOfParameterMaps() == len(pipeline.STAGES)

@@ -7,8 +7,8 @@ Registration", in the elastix of the installed itk-elastix wheel. After that
 >>> import itk
 >>> import cnnmetric
 >>> parameters = itk.ParameterObject.New()
->>> parameters.AddParameterFile(str(cnnmetric.parameter_files.path("cnn_similarity")))
->>> parameters.AddParameterFile(str(cnnmetric.parameter_files.path("cnn_bspline")))
+>>> for name in ("cnn_similarity", "cnn_bspline", "cnn_bspline_fine"):
+...     parameters.AddParameterFile(str(cnnmetric.parameter_files.path(name)))
 
 is a parameter object for ``itk.elastix_registration_method`` with ``(Metric "CNNMetric")`` in it.
 """

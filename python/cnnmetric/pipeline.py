@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The registration pipeline of the paper (Section 3.1): a similarity transform, then a B-spline.
+"""The registration pipeline: a similarity transform, a B-spline (paper, Section 3.1), a finer one.
 
 Everything here goes through elastix's public Python interface, as a user would write it; this
 module only saves the demo and the benchmarks from writing it twice. Images are ITK images, 3D, of
@@ -29,7 +29,7 @@ from cnnmetric.parameter_files import DEFAULT_MODEL
 
 _LOG = "elastix.log"
 
-STAGES = ("similarity", "bspline")
+STAGES = ("similarity", "bspline", "bspline_fine")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Stage:
     Attributes
     ----------
     name
-        ``"similarity"`` or ``"bspline"``.
+        As in :data:`STAGES`.
     transform
         ``itk.ParameterObject`` with this stage's transform and those before it; maps points of the
         fixed image to points of the moving image.
@@ -103,6 +103,7 @@ def register(
     moving: Any,
     *,
     method: str,
+    stages: Sequence[str] = STAGES,
     overrides: Mapping[str, str] | None = None,
     fixed_mask: Any = None,
     threads: int = 0,
@@ -116,6 +117,8 @@ def register(
         ITK images of floats.
     method
         ``"cnn"`` or ``"mi"``: which of the shipped parameter files.
+    stages
+        Which of :data:`STAGES`, in their order.
     overrides
         See :func:`read_parameters`.
     fixed_mask
@@ -128,10 +131,10 @@ def register(
     Yields
     ------
     Stage
-        The similarity stage, then the B-spline stage.
+        Each of ``stages``, when it is done.
     """
     transform = None
-    for name in STAGES:
+    for name in stages:
         stage = register_stage(
             fixed,
             moving,

@@ -61,6 +61,7 @@ def run(settings: DemoSettings) -> None:
         rows = [measure(case, "before")]
     print(f"{case.title}\n{table(rows, case)}")
 
+    names = pipeline.STAGES if settings.fine else pipeline.STAGES[:-1]
     metrics = ["mi"] if settings.metric == "mi" else ["mi", "cnn"][not settings.compare_mi :]
     for metric in metrics:
         overrides = _overrides(settings, case.fixed_modality) if metric == "cnn" else {}
@@ -68,13 +69,14 @@ def run(settings: DemoSettings) -> None:
             case.fixed,
             case.moving,
             method=metric,
+            stages=names,
             overrides=overrides,
             threads=settings.threads,
             verbose=settings.verbose,
         )
-        for stage in _with_progress(stages, METRIC_NAMES[metric], len(pipeline.STAGES)):
-            name = f"{METRIC_NAMES[metric]}, {stage.name}"
-            rows.append(measure(case, name, transform=stage.transform, seconds=stage.seconds))
+        for stage in _with_progress(stages, METRIC_NAMES[metric], len(names)):
+            label = f"{METRIC_NAMES[metric]}, {stage.name}".replace("_", " ")
+            rows.append(measure(case, label, transform=stage.transform, seconds=stage.seconds))
 
     with step("drawing"):
         text = table(rows, case)

@@ -75,12 +75,12 @@ def measure(
 def table(rows: list[Measures], case: Case) -> str:
     """Return the measures as a text table, one line per step."""
     names = case.label_names or {}
-    head = f"{'':<16}{'Dice mean (SD)':>17}"
+    head = f"{'':<18}{'Dice mean (SD)':>17}"
     head += "".join(f"{_short(name):>11}" for name in names.values())
     head += f"{'TRE mean (SD)':>19}{'time':>9}"
     lines = [head]
     for row in rows:
-        line = f"{row.step:<16}{_dice_text(row):>17}"
+        line = f"{row.step:<18}{_dice_text(row):>17}"
         if row.overlap is not None:
             line += "".join(f"{row.overlap.dice[label]:>11.3f}" for label in names)
         line += f"{_error_text(row):>19}"

@@ -32,6 +32,11 @@ class DemoSettings:
     compare_mi: bool = setting(
         False, help_text="run mutual information in the same pipeline as well"
     )
+    fine: bool = setting(
+        False,
+        help_text="run the finer B-spline as well; the built-in pair, deformed smoothly, "
+        "does not need it",
+    )
     seed: int = setting(1, help_text="seed of the built-in pair")
     threads: int = setting(0, help_text="threads of elastix, 0 = all cores", unit="threads")
     output: Path = setting(

@@ -15,7 +15,8 @@ from scipy.optimize import brentq
 
 from cnnmetric import pipeline
 
-PRESETS = ("practical", "simonovsky2016")
+STAGES = {"practical": pipeline.STAGES, "simonovsky2016": ("similarity", "bspline")}
+PRESETS = tuple(STAGES)
 
 CONTROL_POINTS = 1000
 # Of the B-spline, whose support reaches beyond the image.
@@ -57,7 +58,7 @@ def parameters(preset: str, metric: str, stage: str, fixed: Any) -> Any:
     metric
         ``"cnn"`` or ``"mi"``.
     stage
-        One of `pipeline.STAGES`.
+        One of the preset's :data:`STAGES`.
     fixed
         The fixed image, from whose size the paper's control point grid follows.
     """

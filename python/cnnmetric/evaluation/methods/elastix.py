@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Methods that share elastix's pipeline of similarity transform and B-spline: only metrics differ.
+"""Methods that share elastix's pipeline of similarity transform and B-splines: only metrics differ.
 
 The paper's comparison (Section 3.1) is between `CNN`, `MI` and `MIMask`.
 """
@@ -25,7 +25,7 @@ class ElastixMethod(Method):
 
     def stages(self, task: Task) -> list[tuple[str, Any]]:
         """Return name and parameters (``itk.ParameterObject``) of every stage."""
-        return [(stage, self.parameters(task, stage)) for stage in pipeline.STAGES]
+        return [(stage, self.parameters(task, stage)) for stage in presets.STAGES[task.preset]]
 
     def parameters(self, task: Task, stage: str) -> Any:
         """Return the parameters of one stage; by default those of mutual information."""
@@ -40,7 +40,7 @@ class ElastixMethod(Method):
         return [(task.fixed, task.moving)]
 
     def register(self, task: Task) -> Iterator[Alignment]:
-        """Run the stages one after the other; linear ones in a row are one step."""
+        """Run the stages one after the other; those of a kind in a row are one step."""
         (fixed, moving), *further = self.images(task)
         stages = self.stages(task)
         linear = [is_linear(parameters) for _, parameters in stages]
@@ -59,7 +59,7 @@ class ElastixMethod(Method):
             )
             transform = stage.transform
             seconds += stage.seconds
-            if all(linear[place : place + 2]) and place + 1 < len(stages):
+            if linear[place + 1 : place + 2] == [linear[place]]:
                 continue
             yield Alignment(
                 step="linear" if linear[place] else "deformable",
