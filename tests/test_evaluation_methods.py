@@ -181,22 +181,24 @@ def test_control_point_grid_of_the_paper_has_about_1000_points() -> None:
     assert np.prod([edge / spacing + 3 for edge in edges]) == pytest.approx(1000)
 
 
-def test_presets_differ_in_settings_and_not_in_the_pipeline() -> None:
+def test_presets_differ_in_settings_and_share_the_papers_stages() -> None:
+    paper = presets.STAGES["simonovsky2016"]
+    assert presets.STAGES["practical"][: len(paper)] == paper
     fixed = empty_image((40, 40, 40), spacing=(1.0, 1.0, 1.0), angle=0.0)
     for metric in ("cnn", "mi"):
-        for stage in presets.STAGES["simonovsky2016"]:
+        for stage in paper:
             found = {
                 preset: presets.parameters(preset, metric, stage, fixed).GetParameterMap(0)
                 for preset in presets.PRESETS
             }
             for name in ("Transform", "Metric", "NumberOfResolutions", "FixedImagePyramid"):
                 assert found["practical"][name] == found["simonovsky2016"][name]
-            paper = found["simonovsky2016"]
-            assert paper["Optimizer"] == ("RegularStepGradientDescent",)
-            assert paper["MaximumNumberOfIterations"] == ("500",)
+            changed = found["simonovsky2016"]
+            assert changed["Optimizer"] == ("RegularStepGradientDescent",)
+            assert changed["MaximumNumberOfIterations"] == ("500",)
             if metric == "mi":
-                assert paper["NumberOfHistogramBins"] == ("75",)
-                assert paper["NumberOfSpatialSamples"] == ("200000",)
+                assert changed["NumberOfHistogramBins"] == ("75",)
+                assert changed["NumberOfSpatialSamples"] == ("200000",)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The committed options of docs/experiments.md."""
+"""The committed options of docs/experiments.md, and what scripts say of others."""
 
 from __future__ import annotations
 
@@ -62,11 +62,26 @@ def test_three_pairs_are_all_that_is_different_from_the_shipped_model() -> None:
     assert (three["training_pairs"], three["source"]) == (3, ["real=pairs.csv:1"])
 
 
-def test_a_variant_without_options_is_named(tmp_path: Path) -> None:
-    script = ROOT / "benchmarks" / "paper_experiments.py"
-    words = [tmp_path, "--out", tmp_path, "--variants", "cross+anatomy", "--train-only"]
-    command = [sys.executable, str(script), *map(str, words)]
+@pytest.mark.parametrize(
+    ("script", "words", "messages"),
+    [
+        (
+            "paper_experiments.py",
+            ["--out", "{}", "--variants", "cross+anatomy", "--train-only"],
+            ["--variants cross+anatomy: there is no 'cross' in", "cross-entropy"],
+        ),
+        (
+            "mutual_information_settings.py",
+            ["{}", "--changes", "64 bins;32 bins"],
+            ["--changes: there is no '32 bins'", "fine control points every 4 mm"],
+        ),
+    ],
+)
+def test_what_there_is_not_is_named(
+    script: str, words: list[str], messages: list[str], tmp_path: Path
+) -> None:
+    given = [str(tmp_path), *(word.format(tmp_path) for word in words)]
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *given]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert "--variants cross+anatomy: there is no 'cross' in" in ended.stderr
-    assert "cross-entropy" in ended.stderr
+    assert all(message in ended.stderr for message in messages)
