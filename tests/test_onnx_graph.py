@@ -22,6 +22,7 @@ from cnnmetric.training.architecture import layers
 from cnnmetric.training.onnx_graph import GRADIENTS
 from cnnmetric.training.onnx_graph import GradientGraph
 from cnnmetric.training.self_similarity import SelfSimilarityNetwork
+from cnnmetric.training.similarities import SIMILARITIES
 from training_images import self_similarity_layers
 
 Formula = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -156,15 +157,20 @@ def test_variants_of_the_papers_network(dimension: int, options: dict[str, Any])
 
 @pytest.mark.parametrize("dimension", [2, 3])
 @pytest.mark.parametrize("patches", [1, 3])
-def test_self_similarity_network(dimension: int, patches: int) -> None:
+@pytest.mark.parametrize("similarities", [("context",), ("strength", "context"), SIMILARITIES])
+def test_self_similarity_network(
+    dimension: int, patches: int, similarities: tuple[str, ...]
+) -> None:
     torch.manual_seed(0)
-    network = SelfSimilarityNetwork(self_similarity_layers(), dimension=dimension)
+    network = SelfSimilarityNetwork(
+        self_similarity_layers(), dimension=dimension, similarities=similarities
+    )
     assert (network.receptive_field, network.stride) == (15, 4)
     compare(network, 15 + 4 * (patches - 1))
 
 
 def test_weights_shared_by_both_channels_are_stored_once() -> None:
-    network = SelfSimilarityNetwork(self_similarity_layers())
+    network = SelfSimilarityNetwork(self_similarity_layers(), similarities=SIMILARITIES)
     constants = GradientGraph(network).constants
     stored = [item.name for item in constants if item.name.endswith("weight")]
     assert sorted(stored) == sorted(

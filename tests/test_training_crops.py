@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from cnnmetric.dissimilarity_network import DissimilarityNetwork
@@ -26,6 +28,10 @@ from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.pairs import read_images
 from cnnmetric.training.pairs import read_pairs
 from cnnmetric.training.self_similarity import SelfSimilarityNetwork
+from cnnmetric.training.similarities import NOISE_FLOOR
+from cnnmetric.training.similarities import SIMILARITIES
+from cnnmetric.training.similarities import STRONG
+from cnnmetric.training.similarities import Similarities
 from cnnmetric.training.sources import Kind
 from training_images import blobs
 from training_images import self_similarity_layers
@@ -160,15 +166,45 @@ def test_contrastive_loss_of_perfect_and_of_wrong_descriptors() -> None:
     assert float(nothing) == 0
 
 
-def test_inverted_contrast_changes_nothing() -> None:
+@pytest.mark.parametrize("similarities", [("context",), SIMILARITIES])
+def test_inverted_contrast_changes_nothing(similarities: tuple[str, ...]) -> None:
     torch.manual_seed(0)
-    network = SelfSimilarityNetwork(self_similarity_layers())
+    network = SelfSimilarityNetwork(self_similarity_layers(), similarities=similarities)
     image = torch.from_numpy(blobs((31, 31, 31)) / 300)[None, None]
     other = torch.from_numpy(blobs((31, 31, 31), seed=1) / 300)[None, None]
     same = network(torch.cat([image, 1 - image], dim=1))
     different = network(torch.cat([image, 1 - other], dim=1))
     torch.testing.assert_close(same, network(torch.cat([image, image], dim=1)))
     assert different.mean() > same.mean() + 0.1
+
+
+def test_similarities_are_of_the_neighbours_that_they_are_named_after() -> None:
+    image = np.random.default_rng(0).random((7, 7, 7)).astype(np.float32)
+    layers = Similarities(SIMILARITIES, 3)
+    found = layers(torch.from_numpy(image)[None, None])
+    names: tuple[str, ...] = SIMILARITIES
+    groups = {name: group.numpy().ravel() for name, group in zip(names, found, strict=True)}
+    box = np.stack(np.meshgrid(*[[2, 3, 4]] * 3), axis=-1).reshape(-1, 3)
+
+    def at(offset: NDArray[np.intp]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = image[tuple((box + offset).T)]
+        return found
+
+    faces = np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
+    around = [(a, b) for a, b in combinations(faces, 2) if (a + b).any()]
+    centre = [(face, 0 * face) for face in faces]
+    for name, pairs, step in (
+        ("context", around, 2),
+        ("near-context", around, 1),
+        ("centre", centre, 2),
+        ("near-centre", centre, 1),
+    ):
+        distances = np.array([((at(a * step) - at(b * step)) ** 2).mean() for a, b in pairs])
+        expected = np.exp(-distances / (distances.mean() + NOISE_FLOOR))
+        np.testing.assert_allclose(sorted(groups[name]), sorted(expected), rtol=1e-4)
+        if name == "context":
+            strength = np.sqrt(distances.mean() + NOISE_FLOOR) / STRONG
+    np.testing.assert_allclose(groups["strength"], [strength], rtol=1e-4)
 
 
 def test_training_finds_partners_and_its_model_agrees(tmp_path: Path) -> None:
@@ -263,6 +299,9 @@ def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monkey
         ({"temperature": 0.0}, "--temperature must be above 0"),
         ({"remap_probability": 1.5}, "--remap-probability"),
         ({"max_noise": -1.0}, "--max-noise"),
+        ({"similarities": ("centre",)}, "--similarities must be context and any of near-context"),
+        ({"similarities": ("context", "distant")}, "--similarities must be context and any of"),
+        ({"similarities": ("context", "context")}, "--similarities must be .*, each once"),
         ({"channels": (8, 8, 8)}, "--kernels and --strides must have 3 values"),
     ],
 )

@@ -83,6 +83,7 @@ def test_record_is_json_and_holds_no_folders(tmp_path: Path) -> None:
         ({"scale": (1.5, 0.5)}, "--scale"),
         ({"rotation": 200.0}, "--rotation"),
         ({"max_gamma": 0.5}, "--max-gamma"),
+        ({"similarities": ("context",)}, "--similarities is for --architecture self-similarity"),
         ({"patch_centres": "inside"}, "--patch-centres must be anywhere or anatomy"),
         ({"near_miss_fraction": 1.5}, "--near-miss-fraction"),
         ({"near_miss_offset": 0.5}, "--near-miss-offset"),

@@ -160,7 +160,9 @@ def objective_of(settings: TrainingSettings) -> Objective:
     """Return an untrained network, as the settings describe it, and what it is trained by."""
     if settings.architecture == "self-similarity":
         spec = tuple(map(Layer, settings.channels, settings.kernels, settings.strides))
-        ours = SelfSimilarityNetwork(spec, dimension=settings.dimension)
+        ours = SelfSimilarityNetwork(
+            spec, dimension=settings.dimension, similarities=settings.similarities
+        )
         return ContrastiveObjective(ours, settings)
     spec = layers(channels=settings.channels, kernels=settings.kernels, strides=settings.strides)
     network = TwoChannelNetwork(

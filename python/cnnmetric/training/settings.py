@@ -12,6 +12,7 @@ from cnnmetric.command_line import setting
 from cnnmetric.command_line import to_record
 from cnnmetric.errors import SettingsError
 from cnnmetric.training.settings_rules import broken_rules
+from cnnmetric.training.similarities import SIMILARITIES
 from cnnmetric.training.sources import ANY
 from cnnmetric.training.sources import KINDS
 from cnnmetric.training.sources import Source
@@ -34,6 +35,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "kernels": (3, 3, 1, 1),
         "strides": (1, 2, 1, 1),
         "learning_rate": 0.001,
+        "similarities": ("context",),
     },
 }
 
@@ -159,6 +161,12 @@ class TrainingSettings:
         source="paper; one-cycle is ours",
     )
 
+    similarities: tuple[str, ...] = setting(
+        (),
+        help_text="fixed first layers of self-similarity: context, by default alone, and any of "
+        f"{', '.join(SIMILARITIES[1:])}",
+        source=OURS,
+    )
     crops: int = setting(6, help_text="crops per step of self-similarity", source=OURS)
     crop_edge: int = setting(
         45, help_text="edge of a crop of self-similarity", unit="voxels", source=OURS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from typing import get_args
 from typing import get_type_hints
 
+from cnnmetric.training.similarities import SIMILARITIES
 from cnnmetric.training.sources import ANY
 
 if TYPE_CHECKING:
@@ -54,6 +55,17 @@ def broken_rules(settings: TrainingSettings) -> list[str]:
         "--pooling and --loss are not for --architecture self-similarity": (
             settings.architecture != "self-similarity"
             or (settings.loss == "hinge" and not settings.pooling)
+        ),
+        f"--similarities must be context and any of {', '.join(SIMILARITIES[1:])}, each once": (
+            settings.architecture != "self-similarity"
+            or (
+                "context" in settings.similarities
+                and set(settings.similarities) <= set(SIMILARITIES)
+                and len(set(settings.similarities)) == len(settings.similarities)
+            )
+        ),
+        "--similarities is for --architecture self-similarity": (
+            settings.architecture == "self-similarity" or not settings.similarities
         ),
         "--crops must be 1 or more, and --crop-edge 25 or more": (
             settings.crops >= 1 and settings.crop_edge >= 25
