@@ -63,7 +63,7 @@ ADDED = ("k3", "k6", "cross-entropy", "pseudo-siamese", "pooling", "near-misses"
 ALONE = "self-similarity-k3"
 STRIDES = (2, 8)
 # Not trained here, for comparison.
-SHIPPED = ("t1t2", "t1t2-fast")
+SHIPPED = ("t1t2", "t1t2-fast", "t1t2-fine")
 LABELS = tuple(range(1, 51))
 LEVEL = FieldLevel(grid_spacing=2.0, iterations=40, image_smoothing=0.8, field_smoothing=1.5)
 

@@ -76,8 +76,8 @@ class SelfSimilarityNetwork(PatchNetwork):
         first = layers[0]
         # The first layer is one convolution of all groups' channels, written as a sum.
         self.first = nn.ModuleList(
-            convolution(count, first.channels, first.kernel, first.stride, bias=group == 0)
-            for group, count in enumerate(groups)
+            convolution(count, first.channels, first.kernel, first.stride, bias=number == 0)
+            for number, count in enumerate(groups)
         )
         self.convolutions = nn.ModuleList(
             convolution(before.channels, layer.channels, layer.kernel, layer.stride)
@@ -90,8 +90,8 @@ class SelfSimilarityNetwork(PatchNetwork):
                 else:
                     nn.init.kaiming_normal_(weight, nonlinearity="relu")
         with torch.no_grad():
-            for group in self.first:
-                weight = group.get_parameter("weight")
+            for part in self.first:
+                weight = part.get_parameter("weight")
                 # Self-similarities are all positive: without their mean they tell places apart at
                 # once. All groups together are as large as one would be.
                 weight.sub_(weight.flatten(1).mean(1).reshape(-1, *(1,) * (dimension + 1)))
