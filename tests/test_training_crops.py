@@ -187,8 +187,8 @@ def test_similarities_are_of_the_neighbours_that_they_are_named_after() -> None:
     box = np.stack(np.meshgrid(*[[2, 3, 4]] * 3), axis=-1).reshape(-1, 3)
 
     def at(offset: NDArray[np.intp]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = image[tuple((box + offset).T)]
-        return found
+        values: NDArray[np.float32] = image[tuple((box + offset).T)]
+        return values
 
     faces = np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
     around = [(a, b) for a, b in combinations(faces, 2) if (a + b).any()]

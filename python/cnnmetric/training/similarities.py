@@ -17,9 +17,9 @@ from torch import nn
 Similarity = Literal["context", "near-context", "centre", "near-centre", "strength"]
 SIMILARITIES: tuple[Similarity, ...] = get_args(Similarity)
 
+# What the names of groups begin with whose neighbours are 1 voxel away.
 NEAR = "near-"
-
-# Distance of the neighbours that are compared, in voxels; of near ones it is 1.
+# Distance of the other groups' neighbours, in voxels.
 NEIGHBOUR = 2
 # Edge and stride of the box in which squared differences are averaged, in voxels.
 BOX, BOX_STRIDE = 3, 2
@@ -70,17 +70,18 @@ class Similarities(nn.Module):
             layer = convolution(1, len(kernels[name]), 3, dilation=step, bias=False)
             layer.weight = nn.Parameter(kernels[name], requires_grad=False)
             self.differences[name] = layer
+        # Takes as many voxels off the border as near neighbours leave there. It is a convolution
+        # because what is exported cannot cut voxels off otherwise.
+        self.trim: nn.Module = nn.Identity()
         if any(name.startswith(NEAR) for name in self._names):
-            # Takes as many voxels off the border as near neighbours leave there. It is a
-            # convolution because what is exported cannot cut voxels off otherwise.
-            self.trim = convolution(1, 1, 3, bias=False)
             only_centre = _kernel({(1,) * dimension: 1.0})[None]
+            self.trim = convolution(1, 1, 3, bias=False)
             self.trim.weight = nn.Parameter(only_centre, requires_grad=False)
         self.box = (nn.AvgPool3d if dimension == 3 else nn.AvgPool2d)(BOX, BOX_STRIDE)
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Return ``(B, channels, mz, my, mx)`` of each group for images ``(B, 1, Nz, Ny, Nx)``."""
-        trimmed = self.trim(image) if hasattr(self, "trim") else image
+        trimmed = self.trim(image)
         found, means = {}, {}
         for name, layer in self.differences.items():
             difference = layer(trimmed if name.startswith(NEAR) else image)
