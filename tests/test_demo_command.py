@@ -29,7 +29,17 @@ def test_measures_every_stage(tmp_path: Path) -> None:
     assert all(row["dice_mean"] > before["dice_mean"] + 0.08 for row in after)
 
 
-def test_folder_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    missing = tmp_path / "missing"
-    assert main(["--output", str(missing / "demo.png")]) == 1
-    assert f"the folder of the picture, {missing}, does not exist" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("missing/demo.png", "the folder of the picture, {folder}/missing, does not exist"),
+        ("", "--output {folder} is a folder; name a picture in it, as {folder}/demo.png"),
+        ("demo", "--output {folder}/demo: a picture's name has to end with its format"),
+        ("demo.json", "--output {folder}/demo.json: a picture's name has to end with its format"),
+    ],
+)
+def test_outputs_that_cannot_be_written(
+    output: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--output", str(tmp_path / output)]) == 1
+    assert message.format(folder=tmp_path) in capsys.readouterr().err

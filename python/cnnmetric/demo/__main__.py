@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Container
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -45,8 +46,9 @@ def run(settings: DemoSettings) -> None:
     CNNMetricError
         If a package, an image or the model cannot be used, or the registration fails.
     """
-    _check_output(settings.output)
     try:
+        from matplotlib.backend_bases import FigureCanvasBase
+
         from cnnmetric import pipeline
         from cnnmetric.demo.cases import choose_case
         from cnnmetric.demo.measures import measure
@@ -55,6 +57,7 @@ def run(settings: DemoSettings) -> None:
     except ModuleNotFoundError as error:
         msg = f"the demo needs the package {error.name}; install it: pip install 'cnnmetric[demo]'"
         raise CompatibilityError(msg) from error
+    _check_output(settings.output, FigureCanvasBase.get_supported_filetypes())
 
     with step("preparing the images"):
         case = choose_case(settings)
@@ -107,8 +110,14 @@ def _with_progress(stages: Iterator[Any], metric: str, number: int) -> Iterator[
         yield stage
 
 
-def _check_output(output: Path) -> None:
+def _check_output(output: Path, formats: Container[str]) -> None:
     # Found out now, and not after minutes of work.
+    if output.is_dir():
+        msg = f"--output {output} is a folder; name a picture in it, as {output / 'demo.png'}"
+        raise CNNMetricError(msg)
+    if output.suffix.removeprefix(".") not in formats:
+        msg = f"--output {output}: a picture's name has to end with its format, as demo.png does"
+        raise CNNMetricError(msg)
     if not output.resolve().parent.is_dir():
         msg = f"the folder of the picture, {output.resolve().parent}, does not exist; make it first"
         raise CNNMetricError(msg)
