@@ -71,9 +71,14 @@ def test_three_pairs_are_all_that_is_different_from_the_shipped_model() -> None:
             ["--variants cross+anatomy: there is no 'cross' in", "cross-entropy"],
         ),
         (
-            "mutual_information_settings.py",
-            ["{}", "--changes", "64 bins;32 bins"],
+            "parameter_changes.py",
+            ["{}", "--methods", "mi", "--changes", "64 bins;32 bins"],
             ["--changes: there is no '32 bins'", "fine control points every 4 mm"],
+        ),
+        (
+            "parameter_changes.py",
+            ["{}", "--methods", "cnn,nmi"],
+            ["--methods: there is no 'nmi'; there are: cnn, mi, mi+mask"],
         ),
     ],
 )
