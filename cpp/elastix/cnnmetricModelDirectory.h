@@ -11,7 +11,7 @@ namespace cnnmetric
 void
 SetModelDirectory(const std::string & directory);
 
-/** "t1t2-fast" -> path of the installed model; a path stays what it is. Throws ModelError with the list of installed models. */
+/** "t1t2-fine" -> path of the installed model; a path stays what it is. Throws ModelError with the list of installed models. */
 std::string
 FindModel(const std::string & nameOrPath);
 

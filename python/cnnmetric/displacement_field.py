@@ -79,6 +79,7 @@ class FieldLevel:
 LEVELS = (
     FieldLevel(grid_spacing=2.0, iterations=30, image_smoothing=0.8),
     FieldLevel(grid_spacing=1.0, iterations=40),
+    FieldLevel(grid_spacing=0.7, iterations=30),
 )
 
 
@@ -109,7 +110,7 @@ def register_displacement_field(
     fixed_modality
         Which of the model's modalities the fixed image is; empty for its first one.
     levels
-        From coarse to fine; None for two with 2 and 1 times the model's voxel size.
+        From coarse to fine; None for three with 2, 1 and 0.7 times the model's voxel size.
     device, number_of_threads
         As the ``CNNMetric...`` parameters of these names (docs/parameters.md).
     seed

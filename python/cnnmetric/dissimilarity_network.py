@@ -64,7 +64,7 @@ class DissimilarityNetwork:
 
     Examples
     --------
-    >>> network = cnnmetric.DissimilarityNetwork("t1t2-fast")
+    >>> network = cnnmetric.DissimilarityNetwork("t1t2-fine")
     >>> t1 = itk.array_from_image(itk.imread("T1.nii.gz"))
     >>> t2 = itk.array_from_image(itk.imread("T2.nii.gz"))  # on the same grid, 1 mm voxels
     >>> dissimilarity = network(t1, t2)

@@ -65,7 +65,7 @@ class CNNImageToImageMetricv4:
 
     Examples
     --------
-    >>> metric = cnnmetric.CNNImageToImageMetricv4(model="t1t2-fast", fixed_modality="T1")
+    >>> metric = cnnmetric.CNNImageToImageMetricv4(model="t1t2-fine", fixed_modality="T1")
     >>> image_type = itk.Image[itk.F, 3]
     >>> registration = itk.ImageRegistrationMethodv4[image_type, image_type].New()
     >>> registration.SetMetric(metric)

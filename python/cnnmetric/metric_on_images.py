@@ -62,7 +62,7 @@ class MetricOnImages:
 
     Examples
     --------
-    >>> metric = cnnmetric.MetricOnImages(t1, t2, model="t1t2-fast", transform="translation")
+    >>> metric = cnnmetric.MetricOnImages(t1, t2, model="t1t2-fine", transform="translation")
     >>> value, derivative = metric.value_and_derivative([0.0, 0.0, 1.5])
     """
 

@@ -9,7 +9,7 @@ from cnnmetric import package_data
 from cnnmetric.errors import DataError
 
 # The model where a parameter file names none, as in elxCNNMetric.h.
-DEFAULT_MODEL = "t1t2-fast"
+DEFAULT_MODEL = "t1t2-fine"
 
 
 def names() -> tuple[str, ...]:
