@@ -56,12 +56,14 @@ SHORT = {"MaximumNumberOfIterations": "150"}
 CNN_CHANGES: dict[str, Change] = {
     SHIPPED: {},
     "fine stage with 150 iterations": {"bspline_fine": SHORT},
-    "... and a grid of 1 mm": {"bspline_fine": {"CNNMetricGridSpacing": "1.0", **SHORT}},
-    "... and a grid of 0.5 mm": {"bspline_fine": {"CNNMetricGridSpacing": "0.5", **SHORT}},
-    "... and control points every 4 mm": {
+    "150 iterations, fine grid of 1 mm": {"bspline_fine": {"CNNMetricGridSpacing": "1.0", **SHORT}},
+    "150 iterations, fine grid of 0.5 mm": {
+        "bspline_fine": {"CNNMetricGridSpacing": "0.5", **SHORT}
+    },
+    "150 iterations, fine control points every 4 mm": {
         "bspline_fine": {"FinalGridSpacingInPhysicalUnits": "4.0", **SHORT}
     },
-    "... and grids of 2 and 0.7 mm before": {
+    "150 iterations, grids of 2 and 0.7 mm before": {
         "bspline": {"CNNMetricGridSpacing": "2.0 0.7"},
         "bspline_fine": SHORT,
     },
