@@ -33,6 +33,7 @@ def test_measures_every_stage(tmp_path: Path) -> None:
     ("output", "message"),
     [
         ("missing/demo.png", "the folder of the picture, {folder}/missing, does not exist"),
+        ("missing/demo.PNG", "the folder of the picture, {folder}/missing, does not exist"),
         ("", "--output {folder} is a folder; name a picture in it, as {folder}/demo.png"),
         ("demo", "--output {folder}/demo: a picture's name has to end with its format"),
         ("demo.json", "--output {folder}/demo.json: a picture's name has to end with its format"),

@@ -115,7 +115,7 @@ def _check_output(output: Path, formats: Container[str]) -> None:
     if output.is_dir():
         msg = f"--output {output} is a folder; name a picture in it, as {output / 'demo.png'}"
         raise CNNMetricError(msg)
-    if output.suffix.removeprefix(".") not in formats:
+    if output.suffix.removeprefix(".").lower() not in formats:
         msg = f"--output {output}: a picture's name has to end with its format, as demo.png does"
         raise CNNMetricError(msg)
     if not output.resolve().parent.is_dir():
