@@ -39,7 +39,7 @@ from cnnmetric.parameter_files import DEFAULT_MODEL
 
 SHIPPED = "as shipped"
 METHODS: dict[str, type[ElastixMethod]] = {method.name: method for method in (CNN, MI, MIMask)}
-# By method, parameters by stage; of all stages that have them under "".
+# Parameters by stage; under "" of all stages that have them.
 Change = dict[str, dict[str, str]]
 MI_CHANGES: dict[str, Change] = {
     SHIPPED: {},
@@ -56,6 +56,14 @@ SHORT = {"MaximumNumberOfIterations": "150"}
 CNN_CHANGES: dict[str, Change] = {
     SHIPPED: {},
     "fine stage with 150 iterations": {"bspline_fine": SHORT},
+    "fine stage with 500 iterations": {"bspline_fine": {"MaximumNumberOfIterations": "500"}},
+    "20 blocks in the fine stage": {"bspline_fine": {"CNNMetricNumberOfBlocks": "20"}},
+    "fine steps of 1 mm": {"bspline_fine": {"MaximumStepLength": "1.0"}},
+    "fine control points every 4 mm": {"bspline_fine": {"FinalGridSpacingInPhysicalUnits": "4.0"}},
+    "cubic interpolation in the fine stage": {
+        "bspline_fine": {"Interpolator": "BSplineInterpolator"}
+    },
+    "images not smoothed in the fine stage": {"bspline_fine": {"ImagePyramidSchedule": "0 0 0"}},
     "150 iterations, fine grid of 1 mm": {"bspline_fine": {"CNNMetricGridSpacing": "1.0", **SHORT}},
     "150 iterations, fine grid of 0.5 mm": {
         "bspline_fine": {"CNNMetricGridSpacing": "0.5", **SHORT}
@@ -129,9 +137,10 @@ def changed(method: type[ElastixMethod], change: Change) -> ElastixMethod:
     class Changed(method):  # type: ignore[misc, valid-type]
         def parameters(self, task: Task, stage: str) -> Any:
             found = super().parameters(task, stage)
-            for name, value in {**change.get("", {}), **change.get(stage, {})}.items():
-                if name in found.GetParameterMap(0):
-                    found.SetParameter(name, value.split())
+            everywhere = change.get("", {})
+            there = {name: everywhere[name] for name in everywhere if found.HasParameter(0, name)}
+            for name, value in {**there, **change.get(stage, {})}.items():
+                found.SetParameter(name, value.split())
             return found
 
     return Changed()
