@@ -64,6 +64,10 @@ CNN_CHANGES: dict[str, Change] = {
         "bspline_fine": {"Interpolator": "BSplineInterpolator"}
     },
     "images not smoothed in the fine stage": {"bspline_fine": {"ImagePyramidSchedule": "0 0 0"}},
+    "fine grid of 1 mm": {"bspline_fine": {"CNNMetricGridSpacing": "1.0"}},
+    "fine grid of 1 mm, fine control points every 3.5 mm": {
+        "bspline_fine": {"CNNMetricGridSpacing": "1.0", "FinalGridSpacingInPhysicalUnits": "3.5"}
+    },
     "150 iterations, fine grid of 1 mm": {"bspline_fine": {"CNNMetricGridSpacing": "1.0", **SHORT}},
     "150 iterations, fine grid of 0.5 mm": {
         "bspline_fine": {"CNNMetricGridSpacing": "0.5", **SHORT}
