@@ -123,6 +123,18 @@ def test_is_saved_as_markdown_and_csv(records: list[dict[str, Any]], tmp_path: P
     assert table.loc["cnn", "dice_mean"] == pytest.approx(DICE["cnn"].mean())
 
 
+def test_is_saved_by_registration(records: list[dict[str, Any]], tmp_path: Path) -> None:
+    failed = record("cnn", 4, failure="died")
+    kept = [r for r in records if r["registration"] != "r4"]
+    Summary([failed, *kept], baseline="mi").save(tmp_path)
+    rows = pd.read_csv(tmp_path / "summary-registrations.csv")
+    assert list(rows["method"]) == ["cnn"] * 5 + ["mi"] * 4
+    assert list(rows["registration"]) == [f"r{n}" for n in (*range(5), *range(4))]
+    of_cnn = rows[rows["method"] == "cnn"]
+    assert of_cnn["dice"].to_numpy() == pytest.approx([*DICE["cnn"][:4], BEFORE[4]])
+    assert list(of_cnn["failed"]) == [False] * 4 + [True]
+
+
 def test_what_cannot_be_summarised(records: list[dict[str, Any]]) -> None:
     with pytest.raises(SettingsError, match="baseline nmi has no results; there are"):
         Summary(records, baseline="nmi")

@@ -15,7 +15,7 @@ from cnnmetric.errors import CNNMetricError
 RUN = """Register labelled subjects by several methods, measure overlap, and go on where an earlier
 run stopped. `python -m cnnmetric.evaluate summary --help` shows the tables of a folder of results,
 `python -m cnnmetric.evaluate figures --help` draws them."""
-SUMMARY = "Print the table of a folder of results, and save it as summary.md and summary.csv."
+SUMMARY = "Print the table of a folder of results, and save it and its rows by registration."
 FIGURES = "Draw the paper's Figures 2 and 4, its Table 1 and overlap per label."
 
 

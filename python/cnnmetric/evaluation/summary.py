@@ -50,6 +50,8 @@ class Summary:
         The method that the others are tested against, empty for none.
     table
         One row for each preset and method, in the order in which they were first run.
+    registrations
+        One row for each preset, method and registration, those included that not all have run.
     """
 
     def __init__(self, records: Sequence[dict[str, Any]], *, baseline: str) -> None:
@@ -61,6 +63,7 @@ class Summary:
             found = ", ".join(runs["method"].unique())
             msg = f"the baseline {baseline} has no results; there are {found}: give --baseline"
             raise SettingsError(msg)
+        self.registrations = runs
         rows = []
         for preset, of_preset in runs.groupby("preset", sort=False):
             common = in_common(of_preset)
@@ -98,9 +101,11 @@ class Summary:
         return "\n".join([*lines, "", NOTE, tests]).rstrip()
 
     def save(self, folder: Path) -> None:
-        """Write ``summary.md`` and ``summary.csv``."""
+        """Write ``summary.md``, ``summary.csv`` and ``summary-registrations.csv``."""
         (folder / "summary.md").write_text(self.markdown() + "\n", encoding="utf-8")
         self.table.to_csv(folder / "summary.csv", index=False)
+        by_name = self.registrations.sort_values(["preset", "method", "registration"])
+        by_name.to_csv(folder / "summary-registrations.csv", index=False, float_format="%.6g")
 
 
 def frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
