@@ -17,9 +17,9 @@ CPP_SOURCES := $(shell find cpp -name '*.h' -o -name '*.hxx' -o -name '*.cxx')
 
 # What `make sanitize` runs: the tests that go through the C++ code, but for the one that measures memory,
 # which the sanitizer holds on to.
-SANITIZE_TESTS := $(patsubst %,tests/test_%.py,dissimilarity_network error_messages iteration itkv4 itkv4_registration \
-	metric_blocks metric_gradient multi_metric registration steady) \
-	--deselect tests/test_steady.py::test_memory_stays_flat
+SANITIZE_TESTS := tests/metric tests/plugin/test_error_messages.py tests/plugin/test_iteration.py \
+	tests/plugin/test_steady.py tests/registration/test_itkv4_registration.py tests/registration/test_registration.py \
+	--deselect tests/plugin/test_steady.py::test_memory_stays_flat
 
 .PHONY: help demo test test-slow sanitize lint format build clean FORCE
 .DELETE_ON_ERROR:
@@ -38,7 +38,7 @@ test-slow: $(VENV)/made-dev $(VENV)/made-package ## run the slow tests
 
 # Python is not made with sanitizers, so their library has to be loaded before it; and the C++ library with
 # it, whose exceptions the sanitizer follows. As ldd finds them, they are those of the compiler that was used.
-# Not looked for are leaks, of which the interpreter and the wheels have many; tests/test_steady.py is for ours.
+# Not looked for are leaks, of which the interpreter and the wheels have many; tests/plugin/test_steady.py is for ours.
 # Not through pytest's capture, in which a report would end with the process.
 sanitize: $(VENV)/made-dev ## run tests with the address and undefined-behaviour sanitizers in the C++ code
 	@echo 'Building in build/sanitize (the first time some minutes)'
@@ -66,7 +66,7 @@ build: $(VENV)/made-package ## build the package and install it in .venv
 clean: ## remove what was built; .venv, with what was downloaded, stays
 	@rm -rf build dist python/*.egg-info $(VENV)/made-package
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@find python scripts tests benchmarks -name __pycache__ -exec rm -rf {} +
+	@find python scripts tests benchmarks studies -name __pycache__ -exec rm -rf {} +
 
 # --- set-up; each stamp is newer than what it was made from ---
 

@@ -20,12 +20,12 @@ import torch
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import CNNMetricError
-from cnnmetric.training.crops import RENDER_EVERY
-from cnnmetric.training.crops import RENDERED
-from cnnmetric.training.material import find_materials
-from cnnmetric.training.material import load_material
+from cnnmetric.training.data.crops import RENDER_EVERY
+from cnnmetric.training.data.crops import RENDERED
+from cnnmetric.training.data.material import find_materials
+from cnnmetric.training.data.material import load_material
+from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.objectives import objective_of
-from cnnmetric.training.pairs import load_pair
 from cnnmetric.training.settings import TrainingSettings
 
 # Batches of the network.

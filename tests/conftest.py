@@ -30,14 +30,14 @@ def data_folder() -> Path:
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a 3D model with few channels and untrained weights."""
     # Imported here: most tests need neither torch nor the plugin.
-    from metric_images import write_small_model
+    from support.metric_images import write_small_model
 
     return write_small_model(tmp_path_factory.mktemp("models") / "small.onnx")
 
 
 @pytest.fixture(scope="session")
 def difference_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a 3D model that is an absolute difference; see metric_images.py."""
-    from metric_images import write_difference_model
+    """Return a 3D model that is an absolute difference; see support/metric_images.py."""
+    from support.metric_images import write_difference_model
 
     return write_difference_model(tmp_path_factory.mktemp("models") / "difference.onnx")

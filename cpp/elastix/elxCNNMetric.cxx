@@ -54,7 +54,7 @@ InstallCNNMetric()
   {
     return;
   }
-  // The wheel's image types, but for 4D: a network compares patches of two or three dimensions (python/cnnmetric/registration_errors.py says so to
+  // The wheel's image types, but for 4D: a network compares patches of two or three dimensions (python/cnnmetric/plugin/failures.py says so to
   // who tries).
   InstallFor<float, 2>("float");
   InstallFor<float, 3>("float");

@@ -15,7 +15,7 @@ namespace cnnmetric
  *
  * elastix catches every exception, writes it to its log and reports "Internal elastix error" to Python; ITK's optimizers shorten them. The
  * metric therefore leaves the reason here, in the thread that runs the registration, and Python takes it from here
- * (python/cnnmetric/registration_errors.py). */
+ * (python/cnnmetric/plugin/failures.py). */
 inline std::optional<std::string> &
 LastError()
 {

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import sys
 
-from cnnmetric import compatibility
-from cnnmetric import parameter_files
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import MetricError
 from cnnmetric.errors import ModelError
 from cnnmetric.errors import SettingsError
+from cnnmetric.plugin import compatibility
+from cnnmetric.registration import parameter_files
 
 
 def _started_as_doctor() -> bool:
@@ -44,20 +44,20 @@ if not _started_as_doctor():
     # Before anything else is loaded: with other versions, loading itself could crash.
     compatibility.check()
 
-    from cnnmetric import _plugin
-    from cnnmetric.displacement_field import FieldLevel
-    from cnnmetric.displacement_field import register_displacement_field
-    from cnnmetric.dissimilarity_network import DissimilarityNetwork
-    from cnnmetric.dissimilarity_network import MapAndGradient
-    from cnnmetric.iteration import Iteration
-    from cnnmetric.iteration import on_iteration
-    from cnnmetric.itkv4 import CNNImageToImageMetricv4
-    from cnnmetric.maps import Maps
-    from cnnmetric.metric_on_images import MetricOnImages
+    from cnnmetric.metric.itkv4 import CNNImageToImageMetricv4
+    from cnnmetric.metric.maps import Maps
+    from cnnmetric.metric.network import DissimilarityNetwork
+    from cnnmetric.metric.network import MapAndGradient
+    from cnnmetric.metric.on_images import MetricOnImages
+    from cnnmetric.plugin import loading
+    from cnnmetric.plugin.iteration import Iteration
+    from cnnmetric.plugin.iteration import on_iteration
+    from cnnmetric.registration.field import FieldLevel
+    from cnnmetric.registration.field import register_displacement_field
 
-    __version__ = _plugin.version()
+    __version__ = loading.version()
 
-    _plugin.register()
+    loading.register()
 
 __all__ = [
     "CNNImageToImageMetricv4",

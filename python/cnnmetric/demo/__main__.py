@@ -49,11 +49,11 @@ def run(settings: DemoSettings) -> None:
     try:
         from matplotlib.backend_bases import FigureCanvasBase
 
-        from cnnmetric import pipeline
         from cnnmetric.demo.cases import choose_case
         from cnnmetric.demo.measures import measure
         from cnnmetric.demo.measures import table
         from cnnmetric.demo.picture import draw
+        from cnnmetric.registration import pipeline
     except ModuleNotFoundError as error:
         msg = f"the demo needs the package {error.name}; install it: pip install 'cnnmetric[demo]'"
         raise CompatibilityError(msg) from error

@@ -13,11 +13,11 @@ from scipy import ndimage
 
 from cnnmetric.demo.anatomy import Points
 from cnnmetric.demo.cases import Case
-from cnnmetric.overlap import Overlap
-from cnnmetric.overlap import overlap
-from cnnmetric.pipeline import displacement_field
-from cnnmetric.pipeline import on_grid_of
-from cnnmetric.pipeline import warp_labels
+from cnnmetric.images.overlap import Overlap
+from cnnmetric.images.overlap import overlap
+from cnnmetric.registration.pipeline import displacement_field
+from cnnmetric.registration.pipeline import on_grid_of
+from cnnmetric.registration.pipeline import warp_labels
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cnnmetric import compatibility
-from cnnmetric import package_data
-from cnnmetric import parameter_files
-from cnnmetric.doctor.probes import run_probes
 from cnnmetric.doctor.report import Check
 from cnnmetric.doctor.report import Model
 from cnnmetric.doctor.report import Problem
 from cnnmetric.doctor.report import Report
+from cnnmetric.doctor.runner import run_probes
 from cnnmetric.errors import CompatibilityError
+from cnnmetric.plugin import compatibility
+from cnnmetric.plugin import package_data
+from cnnmetric.registration import parameter_files
 
 PACKAGES = (
     "cnnmetric",

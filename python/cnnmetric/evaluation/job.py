@@ -17,13 +17,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cnnmetric import pipeline
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.evaluation import methods
 from cnnmetric.evaluation.score import LabelledPair
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.score import score_before
 from cnnmetric.evaluation.tables import Registration
+from cnnmetric.registration import pipeline
 
 JOB_FILE, RECORD_FILE = "job.pickle", "record.pickle"
 _LENGTH_SHOWN = 400

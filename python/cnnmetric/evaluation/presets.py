@@ -13,7 +13,7 @@ from typing import Any
 import itk
 from scipy.optimize import brentq
 
-from cnnmetric import pipeline
+from cnnmetric.registration import pipeline
 
 STAGES = {"practical": pipeline.STAGES, "simonovsky2016": ("similarity", "bspline")}
 PRESETS = tuple(STAGES)

@@ -14,7 +14,7 @@ import numpy as np
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.alignment import folded_share
 from cnnmetric.evaluation.alignment import warp_labels
-from cnnmetric.overlap import overlap
+from cnnmetric.images.overlap import overlap
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,19 +13,19 @@ from torch.nn.functional import avg_pool2d
 from torch.nn.functional import avg_pool3d
 from torch.utils.data import Dataset
 
-from cnnmetric.training.architecture import Layer
-from cnnmetric.training.architecture import PatchNetwork
-from cnnmetric.training.architecture import TwoChannelNetwork
-from cnnmetric.training.architecture import layers
-from cnnmetric.training.crops import CropSampler
+from cnnmetric.training.data.crops import CropSampler
+from cnnmetric.training.data.material import Material
+from cnnmetric.training.data.pairs import FOREGROUND
+from cnnmetric.training.data.sampling import PatchSampler
 from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import contrastive_loss
 from cnnmetric.training.loss import hinge_loss
 from cnnmetric.training.loss import logistic_loss
-from cnnmetric.training.material import Material
-from cnnmetric.training.pairs import FOREGROUND
-from cnnmetric.training.sampling import PatchSampler
-from cnnmetric.training.self_similarity import SelfSimilarityNetwork
+from cnnmetric.training.networks.architecture import Layer
+from cnnmetric.training.networks.architecture import PatchNetwork
+from cnnmetric.training.networks.architecture import TwoChannelNetwork
+from cnnmetric.training.networks.architecture import layers
+from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
 from cnnmetric.training.settings import TrainingSettings
 
 # A patch has content if this share of the middle voxels shows anatomy in both images.

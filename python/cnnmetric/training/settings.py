@@ -11,11 +11,11 @@ from typing import Literal
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import to_record
 from cnnmetric.errors import SettingsError
+from cnnmetric.training.data.sources import ANY
+from cnnmetric.training.data.sources import KINDS
+from cnnmetric.training.data.sources import Source
+from cnnmetric.training.networks.similarities import SIMILARITIES
 from cnnmetric.training.settings_rules import broken_rules
-from cnnmetric.training.similarities import SIMILARITIES
-from cnnmetric.training.sources import ANY
-from cnnmetric.training.sources import KINDS
-from cnnmetric.training.sources import Source
 
 PAPER = "paper, Section 2.2"
 OURS = "ours"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from typing import get_args
 from typing import get_type_hints
 
-from cnnmetric.training.similarities import SIMILARITIES
-from cnnmetric.training.sources import ANY
+from cnnmetric.training.data.sources import ANY
+from cnnmetric.training.networks.similarities import SIMILARITIES
 
 if TYPE_CHECKING:
     from cnnmetric.training.settings import TrainingSettings

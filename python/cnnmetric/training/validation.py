@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from cnnmetric.training.architecture import PatchNetwork
 from cnnmetric.training.checkpoint import Progress
-from cnnmetric.training.material import Material
+from cnnmetric.training.data.material import Material
+from cnnmetric.training.data.pairs import AlignedPair
+from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.objectives import Objective
-from cnnmetric.training.pairs import AlignedPair
 from cnnmetric.training.settings import TrainingSettings
 
 # Whole-voxel shifts of the curves, on either side of 0.

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import itk
 import numpy as np
 
-from cnnmetric import pipeline
-from cnnmetric.displacement_field import register_displacement_field
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
 from cnnmetric.evaluation.methods.elastix import name_model
+from cnnmetric.registration import pipeline
+from cnnmetric.registration.field import register_displacement_field
 
 
 class CNNField(Method):

@@ -13,11 +13,11 @@ from typing import Any
 import itk
 
 import cnnmetric  # noqa: F401 (puts the metric into elastix)
-from cnnmetric import pipeline
 from cnnmetric.evaluation import presets
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
+from cnnmetric.registration import pipeline
 
 
 class ElastixMethod(Method):

@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import RegistrationError
 
-_PROGRAMS = Path(__file__).parent.parent / "programs"
+_EXTERNAL = Path(__file__).parent.parent / "external"
 _THREADS = ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS")
 _LINES_SHOWN = 3
 
 
 def call(program: str, *arguments: object, threads: int) -> dict[str, Any]:
-    """Run a script of the folder ``programs`` and return the JSON it prints last.
+    """Run a script of the folder ``external`` and return the JSON it prints last.
 
     Raises
     ------
     RegistrationError
         With the last lines that the program printed, if it fails.
     """
-    command = [sys.executable, str(_PROGRAMS / program), *map(str, arguments)]
+    command = [sys.executable, str(_EXTERNAL / program), *map(str, arguments)]
     environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
     done = subprocess.run(
         command,

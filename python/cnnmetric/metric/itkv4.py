@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metric for ITKv4's registration framework, and on its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmetric.errors import DataError
+from cnnmetric.metric.maps import Maps
+from cnnmetric.metric.maps import maps_from
+from cnnmetric.plugin.loading import core
+from cnnmetric.plugin.loading import load_itkv4
+from cnnmetric.registration.parameter_files import DEFAULT_MODEL
+
+
+class CNNImageToImageMetricv4:
+    """``itk::CNNImageToImageMetricv4``, for ``itk.ImageRegistrationMethodv4`` or on its own.
+
+    The object is taken by everything in ITK's Python wrapping that takes an
+    ``itk.ImageToImageMetricv4``, and has its methods, for example ``SetFixedImageMask``.
+
+    It evaluates all patches, or random blocks if the registration samples (MetricSamplingStrategy):
+    then as large a share of the patches as the registration takes of the points. ITK's sign holds
+    for ITK's methods: ``GetValueAndDerivative`` gives ``-dM/dtheta``, for optimizers to add; the
+    methods below give ``dM/dtheta``.
+
+    Parameters
+    ----------
+    dimension
+        Of the images: 2 or 3. They are of float.
+    model
+        Name of an installed model, or path of an ``.onnx`` file.
+    fixed_modality
+        Which of the model's modalities the fixed image is; empty for its first one.
+    sampling
+        ``"Full"``, ``"Blocks"``, or None for what the registration says.
+    number_of_blocks, block_size, device, number_of_threads
+        As the ``CNNMetric...`` parameters of these names (docs/parameters.md).
+    grid_spacing
+        Voxel size of the evaluation grid in mm; 0 for the model's own, times the factor by which
+        the level's virtual domain is coarser than the fixed image.
+    required_ratio
+        Share of the patches inside the fixed mask that has to map into the moving image and mask.
+    seed
+        Of the random blocks, which are drawn when a level starts.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    DataError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> metric = cnnmetric.CNNImageToImageMetricv4(model="t1t2-fine", fixed_modality="T1")
+    >>> image_type = itk.Image[itk.F, 3]
+    >>> registration = itk.ImageRegistrationMethodv4[image_type, image_type].New()
+    >>> registration.SetMetric(metric)
+
+    Alone:
+
+    >>> value, derivative = metric.value_and_derivative(fixed, moving, transform)
+    """
+
+    def __init__(
+        self,
+        *,
+        dimension: int = 3,
+        model: str | Path = DEFAULT_MODEL,
+        fixed_modality: str = "",
+        sampling: str | None = None,
+        number_of_blocks: int | None = None,
+        block_size: int | None = None,
+        grid_spacing: float = 0.0,
+        device: str = "auto",
+        number_of_threads: int = 0,
+        required_ratio: float = 0.25,
+        seed: int = 121212,
+    ) -> None:
+        if dimension not in (2, 3):
+            msg = f"dimension is {dimension!r} but must be 2 or 3"
+            raise DataError(msg)
+        if sampling not in (None, "Full", "Blocks"):
+            msg = f"sampling is {sampling!r} but must be 'Full', 'Blocks' or None"
+            raise DataError(msg)
+        module = load_itkv4()
+        settings = module.Settings(
+            model=core.find_model(str(model)),
+            fixed_modality=fixed_modality,
+            full=None if sampling is None else sampling == "Full",
+            number_of_blocks=number_of_blocks,
+            block_size=block_size,
+            grid_spacing=grid_spacing,
+            device=device,
+            number_of_threads=number_of_threads,
+        )
+        class_ = module.MetricForITKv42D if dimension == 2 else module.MetricForITKv43D
+        self._implementation = class_(settings=settings, required_ratio=required_ratio, seed=seed)
+        self._wrapper = self._implementation.wrapper()
+        self._image_type = itk.Image[itk.F, dimension]
+
+    @property
+    def this(self) -> Any:
+        """SWIG's handle of the C++ object: what makes this an ITK object for ITK's wrapping."""
+        return self._wrapper.this
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of ``itk.ImageToImageMetricv4``."""
+        if name.startswith("_"):  # ours, not yet set; and what copy or pickle look for
+            raise AttributeError(name)
+        return getattr(self._wrapper, name)
+
+    def set_original_images(self, fixed: Any, moving: Any) -> None:
+        """Take the intensity normalisation from these images.
+
+        A registration method hands its metric smoothed images at every level, from which the
+        normalisation is taken otherwise. elastix' CNNMetric always uses the original ones.
+        """
+        self._implementation.set_original_images(fixed, moving)
+
+    def value(
+        self, fixed: Any, moving: Any, transform: Any, *, virtual_domain: Any = None
+    ) -> float:
+        """Return M: the weighted mean dissimilarity over the patches (Eq. 2).
+
+        Parameters
+        ----------
+        fixed, moving
+            ITK images of float.
+        transform
+            Any ITK transform: from points of the virtual domain to points of the moving image.
+        virtual_domain
+            ITK image whose grid is the virtual domain; the fixed image if None.
+
+        Raises
+        ------
+        DataError
+            If an image is of another type.
+        MetricError
+            If the images cannot be compared.
+        """
+        self._prepare(fixed, moving, transform, virtual_domain)
+        return float(self._implementation.value())
+
+    def value_and_derivative(
+        self, fixed: Any, moving: Any, transform: Any, *, virtual_domain: Any = None
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Return M and dM/dtheta (Eq. 5) by the parameters of the transform; see :meth:`value`."""
+        self._prepare(fixed, moving, transform, virtual_domain)
+        value, downhill = self._implementation.value_and_derivative()
+        return float(value), -np.asarray(downhill)
+
+    def maps(self, fixed: Any, moving: Any, transform: Any, *, virtual_domain: Any = None) -> Maps:
+        """Return dissimilarity and derivative place by place (Figure 1); see :meth:`value`."""
+        self._prepare(fixed, moving, transform, virtual_domain)
+        domain = fixed if virtual_domain is None else virtual_domain
+        return maps_from(self._implementation.maps(), domain.GetDirection())
+
+    def draw_new_blocks(self) -> None:
+        """Use other random blocks from now on, for example after every iteration."""
+        self._implementation.draw_new_blocks()
+
+    def describe(self) -> str:
+        """Return one line about what is evaluated; once there are images."""
+        return str(self._implementation.describe())
+
+    def _prepare(self, fixed: Any, moving: Any, transform: Any, virtual_domain: Any) -> None:
+        for role, image in (("fixed", fixed), ("moving", moving)):
+            if not isinstance(image, self._image_type):
+                msg = (
+                    f"the {role} image is a {type(image).__name__} but must be an "
+                    f"{self._image_type.__name__}; cast it first (itk.cast_image_filter)"
+                )
+                raise DataError(msg)
+        self._wrapper.SetFixedImage(fixed)
+        self._wrapper.SetMovingImage(moving)
+        self._wrapper.SetMovingTransform(transform)
+        # Always set: ITK would keep that of an earlier fixed image.
+        self._wrapper.SetVirtualDomainFromImage(fixed if virtual_domain is None else virtual_domain)
+        self._implementation.initialize()

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trained network alone, on NumPy arrays: dissimilarity map and gradient, without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from numpy.typing import NDArray
+
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.metric import network_input
+from cnnmetric.plugin.loading import core
+
+_NAMES = ("first array", "second array")
+
+
+class MapAndGradient(NamedTuple):
+    """What :meth:`DissimilarityNetwork.map_and_gradient` returns; axes z, y, x (2D: y, x)."""
+
+    dissimilarity_map: NDArray[np.float32]
+    gradient_first: NDArray[np.float32]
+    gradient_second: NDArray[np.float32]
+
+
+class DissimilarityNetwork:
+    """A trained network N(P_f, P_m) of the paper, evaluated for all patches of two arrays at once.
+
+    The arrays are two images of the same size that are to be compared as they lie: voxel ``[i]`` of
+    one with voxel ``[i]`` of the other. Both have to be sampled at the model's :attr:`spacing`,
+    along all axes; that is left to the caller, as an array has no spacing. Which patches count,
+    masks and the transform are the business of :class:`cnnmetric.MetricOnImages`.
+
+    Patch ``[k]`` covers the voxels ``stride * k`` to ``stride * k + receptive_field - 1`` of an
+    axis; its centre is the voxel ``stride * k + receptive_field // 2``. Voxels at the end of an
+    axis that do not fill a whole stride take no part: their gradient is zero.
+
+    Arrays of any size can be given: beyond 161 voxels an axis (2D: 2048) they are evaluated in
+    overlapping blocks, with the same result up to rounding. One instance may be used by several
+    threads at once.
+
+    Parameters
+    ----------
+    model
+        Name of an installed model, or path of an ``.onnx`` file.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    number_of_threads
+        Threads on the CPU; 0 for one per processor that this process may use.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or its file cannot be used.
+    MetricError
+        If there is no such device, or it cannot be used.
+    SettingsError
+        If the number of threads is negative.
+
+    Examples
+    --------
+    >>> network = cnnmetric.DissimilarityNetwork("t1t2-fine")
+    >>> t1 = itk.array_from_image(itk.imread("T1.nii.gz"))
+    >>> t2 = itk.array_from_image(itk.imread("T2.nii.gz"))  # on the same grid, 1 mm voxels
+    >>> dissimilarity = network(t1, t2)
+    """
+
+    def __init__(
+        self, model: str | Path, *, device: str = "auto", number_of_threads: int = 0
+    ) -> None:
+        if number_of_threads < 0:
+            msg = f"number_of_threads is {number_of_threads} but must be 0 (all) or more"
+            raise SettingsError(msg)
+        self._network = core.NetworkOnArrays(
+            model=core.find_model(str(model)),
+            device=device,
+            number_of_threads=number_of_threads or len(os.sched_getaffinity(0)),
+        )
+
+    def __repr__(self) -> str:
+        """Return the model, its modalities and the device."""
+        modalities = " and ".join(self.modalities)
+        return (
+            f"<DissimilarityNetwork {Path(self._network.path).stem}: {self.dimension}D, "
+            f"{modalities}, {self.device_report}>"
+        )
+
+    @property
+    def modalities(self) -> tuple[str, str]:
+        """What the first and the second array have to be, for example ``("T1", "T2")``."""
+        first, second = self._network.modalities
+        return first, second
+
+    @property
+    def dimension(self) -> int:
+        """Number of axes of the arrays: 2 or 3."""
+        return self._network.dimension
+
+    @property
+    def receptive_field(self) -> int:
+        """Edge of a patch in voxels."""
+        return self._network.receptive_field
+
+    @property
+    def stride(self) -> int:
+        """Distance between neighbouring patches in voxels."""
+        return self._network.stride
+
+    @property
+    def spacing(self) -> float:
+        """Voxel size in mm that the network was trained for."""
+        return self._network.spacing
+
+    @property
+    def quantiles(self) -> tuple[float, float]:
+        """Lower and upper quantile of an image that become 0 and 1; see :meth:`normalise`."""
+        return self._network.lower_quantile, self._network.upper_quantile
+
+    @property
+    def device_report(self) -> str:
+        """The device in use, for ``"auto"`` with the reason, and the version of ONNX Runtime."""
+        return self._network.device_report
+
+    def map_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of the map, and of the weights, for arrays of the given shape.
+
+        Raises
+        ------
+        DataError
+            If the shape has another number of axes than the model, or an axis is shorter than the
+            receptive field.
+        """
+        if len(shape) != self.dimension:
+            msg = (
+                f"the arrays have {len(shape)} axes but the model {self._network.path} is "
+                f"{self.dimension}D; give arrays of {self.dimension} axes"
+            )
+            raise DataError(msg)
+        if min(shape) < self.receptive_field:
+            msg = (
+                f"the arrays are of shape {tuple(shape)}, but every axis must have at least "
+                f"{self.receptive_field} voxels, the network's receptive field; pad the arrays"
+            )
+            raise DataError(msg)
+        return tuple((length - self.receptive_field) // self.stride + 1 for length in shape)
+
+    def normalise(self, array: ArrayLike) -> NDArray[np.float32]:
+        """Map intensities to 0..1 as a registration does with this model.
+
+        Parameters
+        ----------
+        array
+            A whole image: the quantiles are taken over all of its voxels.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            ``clip((array - lower) / (upper - lower), 0, 1)``, of the shape of the array.
+
+        Raises
+        ------
+        DataError
+            If the array has NaN or infinite values, is empty or constant, or is not of numbers.
+        """
+        numbers = network_input.numbers(array, name="array")
+        return network_input.normalise(numbers, self.quantiles, name="array")[0]
+
+    def __call__(
+        self, first: ArrayLike, second: ArrayLike, *, normalised: bool = False
+    ) -> NDArray[np.float32]:
+        """Return the dissimilarity map N(P): larger means less alike.
+
+        Parameters
+        ----------
+        first, second
+            Images of the model's first and second modality; axes z, y, x (2D: y, x), same shape,
+            any number type.
+        normalised
+            The intensities are those that :meth:`normalise` returns, and not those of an image.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            One value per patch, of shape :meth:`map_shape`.
+
+        Raises
+        ------
+        DataError
+            If the arrays differ in shape, do not fit the model, or cannot be normalised; or if they
+            are said to be normalised and are not within 0..1.
+        MetricError
+            If ONNX Runtime fails, for example for want of memory.
+        """
+        patches, _ = self._patches(first, second, normalised)
+        weights = np.ones(self.map_shape(patches.shape[1:]), dtype=np.float32)
+        return self._evaluate(patches, weights, (None, None))
+
+    def map_and_gradient(
+        self,
+        first: ArrayLike,
+        second: ArrayLike,
+        *,
+        weights: ArrayLike | None = None,
+        normalised: bool = False,
+        gradients_wanted: tuple[bool, bool] = (True, True),
+    ) -> MapAndGradient:
+        """Return the dissimilarity map and d(sum_P w_P N(P)) / d intensity.
+
+        Parameters
+        ----------
+        first, second, normalised
+            As for calling the network.
+        weights
+            w_P of every patch, of shape :meth:`map_shape`; 1 if not given. One over the number of
+            patches gives the gradient of the mean.
+        gradients_wanted
+            Which of the two gradients to compute: one takes little more than half of the time of
+            both.
+
+        Returns
+        -------
+        MapAndGradient
+            The map, not weighted, and the gradients with respect to the two arrays, of their shape:
+            to the intensities as given, so zero where these are clipped. The quantiles are taken as
+            constants, as in a registration. A gradient that is not wanted is an empty array.
+
+        Raises
+        ------
+        DataError
+            As for calling the network, or if the weights are not finite or of another shape.
+        MetricError
+            If ONNX Runtime fails, for example for want of memory.
+        """
+        patches, slopes = self._patches(first, second, normalised)
+        shape = self.map_shape(patches.shape[1:])
+        if weights is None:
+            weights = np.ones(shape)
+        factors = network_input.numbers(weights, name="array of weights")
+        if factors.shape != shape:
+            msg = (
+                f"the weights are of shape {factors.shape}, but arrays of shape "
+                f"{patches.shape[1:]} have {shape} patches"
+            )
+            raise DataError(msg)
+        first_gradient, second_gradient = (
+            np.zeros_like(image) if wanted else None
+            for image, wanted in zip(patches, gradients_wanted, strict=True)
+        )
+        gradients = (first_gradient, second_gradient)
+        values = self._evaluate(patches, factors.astype(np.float32), gradients)
+        found = (
+            np.zeros(0, dtype=np.float32) if gradient is None else gradient * slope
+            for gradient, slope in zip(gradients, slopes, strict=True)
+        )
+        return MapAndGradient(values, *found)
+
+    def _patches(
+        self, first: ArrayLike, second: ArrayLike, normalised: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return both images as the network takes them, and d network input / d intensity."""
+        arrays = [
+            network_input.numbers(array, name=name)
+            for array, name in zip((first, second), _NAMES, strict=True)
+        ]
+        if arrays[0].shape != arrays[1].shape:
+            msg = (
+                f"the first array is of shape {arrays[0].shape} and the second of "
+                f"{arrays[1].shape}; resample one image on the voxels of the other"
+            )
+            raise DataError(msg)
+        self.map_shape(arrays[0].shape)
+        if normalised:
+            for array, name in zip(arrays, _NAMES, strict=True):
+                network_input.check_normalised(array, name=name)
+            patches = np.stack(arrays).astype(np.float32)
+            return patches, np.ones_like(patches)
+        pairs = [
+            network_input.normalise(array, self.quantiles, name=name)
+            for array, name in zip(arrays, _NAMES, strict=True)
+        ]
+        return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+
+    def _evaluate(
+        self,
+        images: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        gradients: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None],
+    ) -> NDArray[np.float32]:
+        """Return the map and add to the gradients that are given, block by block."""
+        values = np.empty(weights.shape, dtype=np.float32)
+        blocks = network_input.blocks(
+            weights.shape, receptive_field=self.receptive_field, stride=self.stride
+        )
+        for patches, voxels in blocks:
+            values[patches], *of_block = self._network.evaluate(
+                patches=images[:, *voxels],
+                weights=weights[patches],
+                gradients_wanted=(gradients[0] is not None, gradients[1] is not None),
+            )
+            for gradient, part in zip(gradients, of_block, strict=True):
+                if gradient is not None and part is not None:
+                    gradient[voxels] += part
+        return values

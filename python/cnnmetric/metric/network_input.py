@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays as the network takes them: checked, normalised, in blocks that fit into memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+from numpy.typing import NDArray
+
+from cnnmetric.errors import DataError
+from cnnmetric.metric import normalisation
+
+# 161 voxels an axis in 3D.
+VOXELS_OF_A_BLOCK = 2**22
+
+
+def numbers(array: ArrayLike, *, name: str) -> NDArray[np.float64]:
+    """Return an array in double precision.
+
+    Raises
+    ------
+    DataError
+        If it is empty, does not hold real numbers, or holds NaN or infinite ones.
+    """
+    given = np.asarray(array)
+    if given.dtype.kind not in "biuf" or given.size == 0:
+        msg = f"the {name} is of {given.dtype} and shape {given.shape}; it must hold real numbers"
+        raise DataError(msg)
+    values = given.astype(np.float64, copy=False)
+    if not np.isfinite(values).all():
+        msg = f"the {name} has NaN or infinite values; replace them, for example by the background"
+        raise DataError(msg)
+    return values
+
+
+def normalise(
+    array: NDArray[np.float64], quantiles: tuple[float, float], *, name: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the intensities mapped to 0..1 (docs/model-format.md), and the slope of that map.
+
+    The slope is zero where values are clipped.
+
+    Raises
+    ------
+    DataError
+        If the two quantiles of the array are equal.
+    """
+    lower, upper = quantiles
+    low, high = normalisation.quantile_range(array, lower=lower, upper=upper, name=f"the {name}")
+    values = normalisation.normalise(array, low=low, high=high)
+    slope = np.where((values > 0.0) & (values < 1.0), 1.0 / (high - low), 0.0)
+    return values, slope.astype(np.float32)
+
+
+def check_normalised(array: NDArray[np.float64], *, name: str) -> None:
+    """Refuse intensities that :func:`normalise` cannot have returned.
+
+    Raises
+    ------
+    DataError
+        If a value is not within 0..1.
+    """
+    if array.min() < 0.0 or array.max() > 1.0:
+        msg = (
+            f"the {name} has values from {array.min():g} to {array.max():g} and not within 0..1; "
+            "leave out normalised=True, or use what normalise() returns"
+        )
+        raise DataError(msg)
+
+
+def blocks(
+    shape: tuple[int, ...], *, receptive_field: int, stride: int
+) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Cut a map into blocks of about equal size, as few as the memory allows.
+
+    Parameters
+    ----------
+    shape
+        Number of patches along every axis.
+    receptive_field, stride
+        Of the network, in voxels.
+
+    Yields
+    ------
+    tuple
+        The patches of a block, and the voxels that they cover: a slice for every axis. Voxels
+        belong to several blocks, patches to one.
+    """
+    edge = round(VOXELS_OF_A_BLOCK ** (1.0 / len(shape)))
+    most = max(1, (edge - receptive_field) // stride + 1)
+    axes = []
+    for count in shape:
+        ends = np.linspace(0, count, -(-count // most) + 1).round().astype(int).tolist()
+        axes.append([slice(first, end) for first, end in itertools.pairwise(ends)])
+    for patches in itertools.product(*axes):
+        voxels = [slice(stride * k.start, stride * (k.stop - 1) + receptive_field) for k in patches]
+        yield patches, tuple(voxels)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metric outside of a registration: value, derivative and dissimilarity map of two images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmetric.errors import DataError
+from cnnmetric.metric.maps import Maps
+from cnnmetric.metric.maps import maps_from
+from cnnmetric.plugin.loading import core
+
+
+class MetricOnImages:
+    """What elastix computes in one resolution, for any parameters of one of its transforms.
+
+    Runs the same code as a registration, without pyramid and optimizer: for metric curves (paper,
+    Figure 3), dissimilarity maps (Figure 1) and tests of the derivative.
+
+    Parameters
+    ----------
+    fixed, moving
+        ITK images of float, 2D or 3D.
+    model
+        Name of an installed model, or path of an ``.onnx`` file.
+    fixed_modality
+        Which of the model's modalities the fixed image is; empty for its first one.
+    fixed_mask, moving_mask
+        ITK images of unsigned char on the grid of their image, 0 = outside.
+    transform
+        ``"translation"``, ``"euler"``, ``"similarity"``, ``"affine"``, ``"bspline"`` or
+        ``"recursive_bspline"``: elastix's transform of that kind, with elastix's parameters
+        (millimetres and radians, ITK's x, y, z).
+    transform_fixed_parameters
+        ITK's fixed parameters, for example the centre of rotation in mm, or size, origin, spacing
+        and direction of a B-spline grid.
+    interpolation_order
+        Of the moving image: 1 for linear, 3 for cubic B-spline.
+    sampling
+        ``"Full"`` or ``"Blocks"``.
+    number_of_blocks, block_size, grid_spacing, device, number_of_threads
+        As the ``CNNMetric...`` parameters of these names; a grid spacing of 0 is the model's own.
+    required_ratio
+        As RequiredRatioOfValidSamples.
+    seed
+        Of the random blocks.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used.
+    MetricError
+        If the images or masks cannot be compared.
+    DataError
+        If an image is not of float, or not 2D or 3D.
+
+    Examples
+    --------
+    >>> metric = cnnmetric.MetricOnImages(t1, t2, model="t1t2-fine", transform="translation")
+    >>> value, derivative = metric.value_and_derivative([0.0, 0.0, 1.5])
+    """
+
+    def __init__(
+        self,
+        fixed: Any,
+        moving: Any,
+        *,
+        model: str | Path,
+        fixed_modality: str = "",
+        fixed_mask: Any = None,
+        moving_mask: Any = None,
+        transform: str = "translation",
+        transform_fixed_parameters: Sequence[float] = (),
+        interpolation_order: int = 1,
+        sampling: str = "Full",
+        number_of_blocks: int = 8,
+        block_size: int | None = None,
+        grid_spacing: float = 0.0,
+        device: str = "auto",
+        number_of_threads: int = 0,
+        required_ratio: float = 0.25,
+        seed: int = 121212,
+    ) -> None:
+        if sampling not in ("Full", "Blocks"):
+            msg = f"sampling is {sampling!r} but must be 'Full' or 'Blocks'"
+            raise DataError(msg)
+        dimension = fixed.GetImageDimension()
+        if moving.GetImageDimension() != dimension or dimension not in (2, 3):
+            msg = (
+                f"the fixed image is {dimension}D and the moving image "
+                f"{moving.GetImageDimension()}D; both must be 2D or both 3D"
+            )
+            raise DataError(msg)
+        implementation = core.MetricOnArrays2D if dimension == 2 else core.MetricOnArrays3D
+        self._fixed = fixed
+        self._implementation = implementation(
+            fixed=_array(fixed, np.float32, "fixed image"),
+            fixed_geometry=_geometry(fixed),
+            moving=_array(moving, np.float32, "moving image"),
+            moving_geometry=_geometry(moving),
+            fixed_mask=_optional_array(fixed_mask, "fixed mask"),
+            moving_mask=_optional_array(moving_mask, "moving mask"),
+            transform=transform,
+            transform_fixed_parameters=list(transform_fixed_parameters),
+            interpolation_order=interpolation_order,
+            settings=core.Settings(
+                model=core.find_model(str(model)),
+                fixed_modality=fixed_modality,
+                full=sampling == "Full",
+                number_of_blocks=number_of_blocks,
+                block_size=block_size,
+                grid_spacing=grid_spacing,
+                device=device,
+                number_of_threads=number_of_threads,
+            ),
+            required_ratio=required_ratio,
+            seed=seed,
+        )
+
+    @property
+    def number_of_parameters(self) -> int:
+        """Number of parameters of the transform."""
+        return int(self._implementation.number_of_parameters)
+
+    def value(self, parameters: Sequence[float]) -> float:
+        """Return M: the weighted mean dissimilarity over the patches (Eq. 2)."""
+        return float(self._implementation.value(list(parameters)))
+
+    def value_and_derivative(
+        self, parameters: Sequence[float]
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Return M and dM/dtheta (Eq. 5), of shape ``(number_of_parameters,)``."""
+        value, derivative = self._implementation.value_and_derivative(list(parameters))
+        return value, np.asarray(derivative)
+
+    def maps(self, parameters: Sequence[float]) -> Maps:
+        """Return dissimilarity and derivative place by place, over the whole image (Figure 1)."""
+        lattices = self._implementation.maps(list(parameters))
+        return maps_from(lattices, self._fixed.GetDirection())
+
+    def draw_new_blocks(self) -> None:
+        """Use other random blocks from now on, as a new iteration with NewSamplesEveryIteration."""
+        self._implementation.draw_new_blocks()
+
+    def describe(self) -> str:
+        """Return the line that a registration writes to its log."""
+        return str(self._implementation.describe())
+
+
+def _optional_array(image: Any, role: str) -> NDArray[Any] | None:
+    return None if image is None else _array(image, np.uint8, role)
+
+
+def _array(image: Any, dtype: Any, role: str) -> NDArray[Any]:
+    array = itk.array_view_from_image(image)
+    if array.dtype != dtype:
+        msg = f"the {role} is of {array.dtype} but must be of {np.dtype(dtype)}; cast it first"
+        raise DataError(msg)
+    return np.asarray(array)
+
+
+def _geometry(image: Any) -> Any:
+    return core.Geometry(
+        spacing=list(image.GetSpacing()),
+        origin=list(image.GetOrigin()),
+        direction=np.asarray(image.GetDirection()).ravel().tolist(),
+    )

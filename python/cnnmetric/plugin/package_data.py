@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the files that come with the package lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def folder(name: str) -> Path:
+    """Return the folder of the shipped parameter files or models.
+
+    Parameters
+    ----------
+    name
+        ``"elastix_params"`` or ``"models"``.
+    """
+    # Installed, the folder lies in the package; in a source tree, at its top level.
+    installed = _PACKAGE / name
+    return installed if installed.is_dir() else _PACKAGE.parents[1] / name

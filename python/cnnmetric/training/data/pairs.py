@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a table of image files to aligned pairs of arrays on a common, isotropic grid."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cnnmetric.csv_table import read_table
+from cnnmetric.errors import DataError
+from cnnmetric.metric.normalisation import normalise
+from cnnmetric.metric.normalisation import quantile_range
+from cnnmetric.training.data.ixi import find_ixi
+from cnnmetric.training.data.sources import ANY
+from cnnmetric.training.settings import TrainingSettings
+
+# Voxels are taken as cubes up to this relative difference of their edges.
+ISOTROPY_TOLERANCE = 0.01
+# Grids are taken as the same up to this share of a voxel.
+GRID_TOLERANCE = 1e-3
+# Normalised intensities above this are taken for anatomy.
+FOREGROUND = 0.02
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The two images of one subject: as named in the table, and where they are."""
+
+    names: tuple[str, str]
+    paths: tuple[Path, Path]
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """Two modalities of one subject on one grid.
+
+    Attributes
+    ----------
+    images
+        Normalised intensities ``(2, nz, ny, nx)``, in 2D without z; NaN outside the second
+        image's field of view.
+    spacing
+        Edge of the (cubic) voxels in mm.
+    name
+        The first file's name, for messages.
+    """
+
+    images: torch.Tensor
+    spacing: float
+    name: str
+
+
+def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
+    """Read the table of training images, or look through a folder with the IXI data set.
+
+    Rows in which one of the two modalities is empty are left out. With ``(ANY, ANY)``, any two
+    images of a row are a pair.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read, a file does not exist, the table lacks a modality (choose with
+        ``--modalities``), or no row has both.
+    """
+    if table.is_dir():
+        return [
+            PairFiles(names=(first.name, second.name), paths=(first, second))
+            for first, second in find_ixi(table, modalities)
+        ]
+    pairs = []
+    every = modalities == (ANY, ANY)
+    for row in read_table(table, role="pairs", columns=() if every else modalities):
+        columns = list(row)[1:] if every else modalities
+        cells = [row[name] for name in columns if row[name]]
+        pairs += [_files(table, *names) for names in combinations(cells, 2)]
+    if not pairs:
+        wanted = "two images" if every else f"both {modalities[0]} and {modalities[1]}"
+        msg = f"{table} has no row with {wanted}; add at least one"
+        raise DataError(msg)
+    _check_files(table, pairs)
+    return pairs
+
+
+def read_images(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
+    """Read the table of single images, each of which is paired with itself.
+
+    Images are those of the two columns of the modalities, as far as the table has them; with
+    ``(ANY, ANY)``, of all columns but the first.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read, a file does not exist, or there is no image.
+    """
+    every = modalities == (ANY, ANY)
+    pairs = []
+    for row in read_table(table, role="images"):
+        columns = list(row)[1:] if every else [name for name in modalities if name in row]
+        pairs += [_files(table, row[name], row[name]) for name in columns if row[name]]
+    if not pairs:
+        wanted = "any column but the first" if every else " or ".join(modalities)
+        msg = f"{table} has no image in {wanted}; add at least one, or change --modalities"
+        raise DataError(msg)
+    _check_files(table, pairs)
+    return pairs
+
+
+def _files(table: Path, first: str, second: str) -> PairFiles:
+    return PairFiles(names=(first, second), paths=(table.parent / first, table.parent / second))
+
+
+def _check_files(table: Path, pairs: list[PairFiles]) -> None:
+    missing = {str(path): None for pair in pairs for path in pair.paths if not path.exists()}
+    if missing:
+        msg = f"{table} names files that do not exist: {', '.join(missing)}; correct the table"
+        raise DataError(msg)
+
+
+def hashes(pairs: list[PairFiles]) -> dict[str, str]:
+    """Return the SHA-256 of every image file under its name in the table."""
+    return {
+        name: sha256(path)
+        for pair in pairs
+        for name, path in zip(pair.names, pair.paths, strict=True)
+    }
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all files of a folder in the order of their names."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def load_pair(files: PairFiles, settings: TrainingSettings) -> AlignedPair:
+    """Read, normalise and align one pair; orientation and position come from the headers.
+
+    Raises
+    ------
+    DataError
+        If an image cannot be read, has another dimension than the network, cannot be
+        normalised, or cannot be aligned with the other one.
+    """
+    unique = {path: _read_normalised(path, settings) for path in dict.fromkeys(files.paths)}
+    images = [unique[path] for path in files.paths]
+    first, second = images
+    _check_headers(first, second, files)
+    grid = _isotropic_grid(first)
+    arrays = [_on_grid(image, grid) for image in images]
+    both = np.isfinite(arrays[0]) & np.isfinite(arrays[1])
+    if both.mean() < 0.05:
+        msg = (
+            f"{files.paths[0]} and {files.paths[1]} hardly overlap ({both.mean():.0%} of the "
+            "first) according to their headers; training needs aligned pairs: correct the headers"
+        )
+        raise DataError(msg)
+    stack = np.stack(arrays)
+    if settings.crop_margin is not None:
+        stack = _crop(stack, settings.crop_margin)
+    spacing = float(np.mean(grid.GetSpacing()))
+    return AlignedPair(
+        images=torch.from_numpy(np.ascontiguousarray(stack)), spacing=spacing, name=files.names[0]
+    )
+
+
+def _read_normalised(path: Path, settings: TrainingSettings) -> Any:
+    """Return the image with intensities in [0, 1]; quantiles are of the file's own voxels."""
+    if path.is_dir():
+        _check_series(path)
+    try:
+        image = itk.imread(str(path), itk.F)
+    except (RuntimeError, TypeError, KeyError, OSError) as error:
+        msg = f"cannot read the image {path}: {error}"
+        raise DataError(msg) from error
+    if image.GetImageDimension() != settings.dimension:
+        msg = (
+            f"{path} is {image.GetImageDimension()}-dimensional, but --dimension is "
+            f"{settings.dimension}"
+        )
+        raise DataError(msg)
+    array = itk.array_view_from_image(image)
+    low, high = quantile_range(
+        array, lower=settings.lower_quantile, upper=settings.upper_quantile, name=str(path)
+    )
+    array[...] = normalise(array, low=low, high=high)
+    return image
+
+
+def _check_series(folder: Path) -> None:
+    """Refuse a folder that does not hold exactly one series of DICOM slices."""
+    names = itk.GDCMSeriesFileNames.New()
+    names.SetUseSeriesDetails(True)
+    names.SetDirectory(str(folder))
+    number = len(names.GetSeriesUIDs())
+    if number != 1:
+        msg = (
+            f"the folder {folder} holds {number or 'no'} DICOM series and must hold one: name a "
+            "folder with the slices of one image, or an image file"
+        )
+        raise DataError(msg)
+
+
+def _check_headers(first: Any, second: Any, files: PairFiles) -> None:
+    sizes = [tuple(itk.size(image)) for image in (first, second)]
+    if sizes[0] != sizes[1] and _has_no_position(first) and _has_no_position(second):
+        msg = (
+            f"{files.paths[0]} has {_times(sizes[0])} voxels and {files.paths[1]} "
+            f"{_times(sizes[1])}, and neither has a header with spacing, origin or direction to "
+            "align them by: write them with headers, or on the same grid"
+        )
+        raise DataError(msg)
+
+
+def _has_no_position(image: Any) -> bool:
+    identity = np.eye(image.GetImageDimension())
+    return bool(
+        np.allclose(image.GetSpacing(), 1)
+        and np.allclose(image.GetOrigin(), 0)
+        and np.allclose(itk.array_from_matrix(image.GetDirection()), identity)
+    )
+
+
+def _isotropic_grid(image: Any) -> Any:
+    """Return an image that spans the same field of view with cubic voxels."""
+    spacing = np.array(image.GetSpacing())
+    if spacing.max() <= spacing.min() * (1 + ISOTROPY_TOLERANCE):
+        return image
+    edge = float(np.median(spacing))
+    extent = (np.array(itk.size(image)) - 1) * spacing
+    # Half a tolerance is added so that an extent of whole voxels is not cut by rounding.
+    size = np.floor(extent / edge + GRID_TOLERANCE).astype(int) + 1
+    grid = type(image).New()
+    grid.SetRegions([int(n) for n in size])
+    grid.SetSpacing([edge] * len(size))
+    grid.SetOrigin(image.GetOrigin())
+    grid.SetDirection(image.GetDirection())
+    return grid
+
+
+def _on_grid(image: Any, grid: Any) -> NDArray[np.float32]:
+    """Return the image's voxels on the grid, ``(nz, ny, nx)``, NaN outside its field of view."""
+    if not _same_grid(image, grid):
+        image = itk.resample_image_filter(
+            image,
+            size=[int(n) for n in itk.size(grid)],
+            output_spacing=grid.GetSpacing(),
+            output_origin=grid.GetOrigin(),
+            output_direction=grid.GetDirection(),
+            interpolator=itk.LinearInterpolateImageFunction.New(image),
+            default_pixel_value=float("nan"),
+        )
+    return np.array(itk.array_view_from_image(image), dtype=np.float32)
+
+
+def _same_grid(image: Any, grid: Any) -> bool:
+    tolerance = GRID_TOLERANCE * min(grid.GetSpacing())
+    corner = [int(n) - 1 for n in itk.size(grid)]
+    far = [np.array(item.TransformIndexToPhysicalPoint(corner)) for item in (image, grid)]
+    directions = [itk.array_from_matrix(item.GetDirection()) for item in (image, grid)]
+    return bool(
+        tuple(itk.size(image)) == tuple(itk.size(grid))
+        and np.allclose(directions[0], directions[1], atol=GRID_TOLERANCE)
+        and np.allclose(image.GetOrigin(), grid.GetOrigin(), rtol=0, atol=tolerance)
+        and np.allclose(far[0], far[1], rtol=0, atol=tolerance)
+    )
+
+
+def _crop(stack: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
+    """Return the bounding box of voxels above 0 in either channel, widened by the margin."""
+    content: NDArray[np.bool_] = np.any(stack > 0, axis=0)
+    box: list[slice] = [slice(None)]
+    for axis in range(content.ndim):
+        others = tuple(other for other in range(content.ndim) if other != axis)
+        inside = np.flatnonzero(content.any(axis=others))
+        box.append(slice(max(int(inside[0]) - margin, 0), int(inside[-1]) + margin + 1))
+    return stack[tuple(box)]
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in size)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Online sampling of aligned and misaligned patch pairs (Section 2.2 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from cnnmetric.errors import DataError
+from cnnmetric.training.data.geometry import PatchTransforms
+from cnnmetric.training.data.geometry import near_misses
+from cnnmetric.training.data.geometry import random_transforms
+from cnnmetric.training.data.interpolation import extract
+from cnnmetric.training.data.interpolation import patch_offsets
+from cnnmetric.training.data.pairs import FOREGROUND
+from cnnmetric.training.data.pairs import AlignedPair
+from cnnmetric.training.loss import ALIGNED
+from cnnmetric.training.loss import MISALIGNED
+from cnnmetric.training.settings import TrainingSettings
+
+# How often a patch is drawn anew when it leaves the field of view, as the authors' early code did,
+# or shows no anatomy where it has to.
+MAX_TRIES = 100
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class PatchSampler(Dataset[Batch]):
+    """Batches of patch pairs, addressed by the step that uses them.
+
+    Every sample takes a random image pair and a random transform per modality: the same for both
+    (aligned) or two independent ones (misaligned), with equal probability. Unless settings say so,
+    nothing is asked of the patches' content or of the overlap of misaligned ones, as the paper
+    found that harmful.
+
+    A batch is a function of seed and step alone, so it is the same from any worker process and
+    after a resume.
+
+    Parameters
+    ----------
+    pairs
+        The images.
+    settings
+        Seed, batch size, and the ranges of the transforms.
+    edge
+        Patch edge in voxels: the network's receptive field.
+
+    Raises
+    ------
+    DataError
+        If no patch of an image lies within the field of view of both modalities, or none that does
+        has anatomy at its centre and settings ask for that.
+    """
+
+    def __init__(
+        self, pairs: Sequence[AlignedPair], settings: TrainingSettings, *, edge: int
+    ) -> None:
+        self._pairs = pairs
+        self._settings = settings
+        self._edge = edge
+        self._sizes = np.array([tuple(pair.images.shape[:0:-1]) for pair in pairs])
+        self._offsets = patch_offsets(edge, settings.dimension)
+        self._check_every_pair()
+
+    def __len__(self) -> int:
+        """Return the number of steps of the run."""
+        return self._settings.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        """Return patches ``(B, 2, p, p, p)`` (in 2D without the last) and labels ``(B,)``."""
+        settings = self._settings
+        rng = np.random.default_rng(np.random.SeedSequence([settings.seed, step]))
+        labels = np.where(rng.random(settings.batch_size) < 0.5, ALIGNED, MISALIGNED)
+        chosen = rng.integers(len(self._pairs), size=settings.batch_size)
+        patches = self._sample(rng, labels, chosen)
+        self._vary_intensities(rng, patches)
+        return patches, torch.from_numpy(labels.astype(np.float32))
+
+    def _check_every_pair(self) -> None:
+        """Draw a patch from each pair, so that one without room stops the run at its start."""
+        rng = np.random.default_rng(self._settings.seed)
+        count = len(self._pairs)
+        self._sample(rng, np.full(count, ALIGNED), np.arange(count))
+
+    def _sample(
+        self, rng: np.random.Generator, labels: NDArray[np.float64], chosen: NDArray[np.int64]
+    ) -> torch.Tensor:
+        """Return patches ``(n, 2, p, p, p)`` with these labels from the pairs chosen."""
+        settings = self._settings
+        patches = torch.empty((len(labels), 2) + (self._edge,) * settings.dimension)
+        pending = np.arange(len(labels))
+        for _ in range(MAX_TRIES):
+            sizes = self._sizes[chosen[pending]]
+            first, second = self._draw(rng, labels[pending], sizes)
+            inside = first.inside(sizes, self._edge) & second.inside(sizes, self._edge)
+            if settings.patch_centres == "anatomy":
+                for place in map(int, np.flatnonzero(inside)):
+                    centres = (first.centres[place], second.centres[place])
+                    inside[place] = self._on_anatomy(chosen[pending[place]], centres)
+            for place in map(int, np.flatnonzero(inside)):
+                index = pending[place]
+                images = self._pairs[chosen[index]].images
+                for channel, transforms in enumerate((first, second)):
+                    patches[index, channel] = extract(
+                        images[channel : channel + 1],
+                        self._offsets,
+                        transforms.matrices[place],
+                        transforms.centres[place],
+                        outside="border",
+                    )[0]
+                inside[place] = not torch.isnan(patches[index]).any()
+            pending = pending[~inside]
+            if not pending.size:
+                return patches
+        pair = self._pairs[chosen[pending[0]]]
+        size = " x ".join(str(n) for n in self._sizes[chosen[pending[0]]])
+        wanted, other = "", "lower --scale"
+        if settings.patch_centres == "anatomy":
+            wanted, other = " with anatomy at its centre", f"{other} or --patch-centres anywhere"
+        msg = (
+            f"no patch of {self._edge} voxels at scale {settings.scale[0]:g}.."
+            f"{settings.scale[1]:g}{wanted} lies within both images of the pair {pair.name} "
+            f"({size} voxels); leave the pair out, or {other}"
+        )
+        raise DataError(msg)
+
+    def _on_anatomy(self, pair: int, centres: Sequence[NDArray[np.float64]]) -> bool:
+        """Return whether both images have anatomy at the centre of their patch."""
+        images = self._pairs[pair].images
+        voxels = [tuple(np.rint(centre[::-1]).astype(int).tolist()) for centre in centres]
+        return all(
+            float(image[voxel]) > FOREGROUND for image, voxel in zip(images, voxels, strict=True)
+        )
+
+    def _draw(
+        self, rng: np.random.Generator, labels: NDArray[np.float64], sizes: NDArray[np.int64]
+    ) -> tuple[PatchTransforms, PatchTransforms]:
+        settings = self._settings
+        first, independent = (
+            random_transforms(
+                rng,
+                sizes,
+                edge=self._edge,
+                scale=settings.scale,
+                rotation=settings.rotation,
+                mirroring=settings.mirroring,
+            )
+            for _ in range(2)
+        )
+        second = first.where(labels == ALIGNED, independent)
+        if settings.near_miss_fraction > 0:
+            moved = near_misses(
+                rng,
+                first,
+                offset=settings.near_miss_offset,
+                rotation=settings.near_miss_rotation,
+            )
+            near = (rng.random(len(labels)) < settings.near_miss_fraction) & (labels == MISALIGNED)
+            second = moved.where(near, second)
+        return first, second
+
+    def _vary_intensities(self, rng: np.random.Generator, patches: torch.Tensor) -> None:
+        settings = self._settings
+        shape = (len(patches), 2) + (1,) * settings.dimension
+
+        def factors(largest: float) -> torch.Tensor:
+            logarithm = rng.uniform(-np.log(largest), np.log(largest), shape)
+            return torch.from_numpy(np.exp(logarithm).astype(np.float32))
+
+        if settings.max_gamma > 1:
+            patches.pow_(factors(settings.max_gamma))
+        if settings.max_gain > 1:
+            patches.mul_(factors(settings.max_gain)).clamp_(max=1)

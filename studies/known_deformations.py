@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well a known deformation is recovered between two modalities of the same subject, in mm.
+
+    python studies/known_deformations.py pairs.csv --modalities T1 FLAIR --models any
+
+needs no labels: the second image of every aligned pair is rotated, magnified and deformed at random
+and registered to the first one. The error of a voxel is the distance between where the registration
+maps it to and where it should, over all voxels of the fixed image above 0.01 of its maximum.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import setting
+from cnnmetric.command_line import settings_from
+from cnnmetric.demo.anatomy import Points
+from cnnmetric.demo.deformation import Deformation
+from cnnmetric.demo.deformation import random_deformation
+from cnnmetric.demo.phantom import index_to_point
+from cnnmetric.errors import CNNMetricError
+from cnnmetric.evaluation import methods
+from cnnmetric.registration import pipeline
+from cnnmetric.training.data.pairs import read_pairs
+
+ROTATION, SCALE = 5.0, 0.05  # standard deviations: degrees about each axis; relative
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeformationSettings:
+    """Which pairs, and by what to register them."""
+
+    pairs: Path = setting(positional=True, help_text="table of aligned pairs, as for training")
+    modalities: tuple[str, ...] = setting(("T1", "T2"), help_text="of fixed and moving image")
+    models: tuple[str, ...] = setting(("any",), help_text="models of the learned metric")
+    methods: tuple[str, ...] = setting(("mi", "mi+mask"), help_text="rivals")
+    seed: int = setting(1, help_text="of deformations and registrations")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0, or 1 after an error."""
+    try:
+        parser = parser_for(DeformationSettings, "Recover known deformations.")
+        run(settings_from(parser.parse_args(arguments)))
+    except CNNMetricError as error:
+        print(f"known_deformations: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(settings: DeformationSettings) -> None:
+    """Register every pair by every method and print a table in Markdown."""
+    names = [("cnn", model) for model in settings.models]
+    names += [(method, "") for method in settings.methods]
+    head = [f"{method} {model}".strip() for method, model in names]
+    print("| subject | before | " + " | ".join(head) + " |")
+    print("|---|" + "---:|" * (len(head) + 1), flush=True)
+    rows = []
+    for number, files in enumerate(read_pairs(settings.pairs, settings.modalities)):
+        fixed, aligned = (pipeline.read_image(path) for path in files.paths)
+        rng = np.random.default_rng([settings.seed, number])
+        deformation = draw(rng, fixed)
+        moving = deformed(aligned, deformation)
+        row = [error(fixed, deformation, 0)]
+        for method, model in names:
+            displacement = last_displacement(settings, fixed, moving, method, model)
+            row.append(error(fixed, deformation, displacement))
+        rows.append(row)
+        print(f"| {files.paths[0].parent.name} |" + "".join(f" {e:.2f} |" for e in row), flush=True)
+    mean, deviation = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1 if len(rows) > 1 else 0)
+    cells = "".join(f" {m:.2f} ({d:.2f}) |" for m, d in zip(mean, deviation, strict=True))
+    print(f"| mean (SD) |{cells}")
+
+
+def draw(rng: np.random.Generator, fixed: Any) -> Deformation:
+    """Draw the map from the deformed image's places to the fixed image's."""
+    size = np.array(itk.size(fixed))
+    centre = index_to_point(fixed) @ np.append((size - 1) / 2, 1)
+    x, y, z = rng.normal(0, ROTATION, 3)
+    scale = float(np.exp(rng.normal(0, SCALE)))
+    return random_deformation(rng, centre=centre, target=centre, rotation=(x, y, z), scale=scale)
+
+
+def deformed(image: Any, deformation: Deformation) -> Any:
+    """Return the image, on its own grid, with the intensity at x that it has at phi(x)."""
+    to_point = index_to_point(image)
+    voxels = itk.array_view_from_image(image)
+    index = np.moveaxis(np.indices(voxels.shape)[::-1], 0, -1)  # x, y, z
+    mapped = deformation(index @ to_point[:, :3].T + to_point[:, 3])
+    source = (mapped - to_point[:, 3]) @ np.linalg.inv(to_point[:, :3]).T
+    found = itk.image_from_array(
+        map_coordinates(voxels, np.moveaxis(source[..., ::-1], -1, 0), order=1)
+    )
+    found.CopyInformation(image)
+    return found
+
+
+def last_displacement(
+    settings: DeformationSettings, fixed: Any, moving: Any, method: str, model: str
+) -> Any:
+    """Register, and return ``T(x) - x`` at the fixed image's voxels, ``(nz, ny, nx, 3)``, mm."""
+    with tempfile.TemporaryDirectory() as folder:
+        task = methods.Task(
+            fixed=fixed,
+            moving=moving,
+            fixed_modality="T1" if model.startswith("t1t2") else settings.modalities[0],
+            moving_modality="T2" if model.startswith("t1t2") else settings.modalities[1],
+            preset="practical",
+            model=model,
+            threads=1,
+            seed=settings.seed,
+            folder=Path(folder),
+        )
+        steps: Iterator[Any] = methods.find(method).register(task)
+        *_, last = steps
+    return last.displacement
+
+
+def error(fixed: Any, deformation: Deformation, displacement: Any) -> float:
+    """Return the mean of ``|phi(T(x)) - x|`` over the fixed image's foreground, in mm."""
+    inside = itk.array_view_from_image(pipeline.foreground_mask(fixed)) > 0
+    to_point = index_to_point(fixed)
+    points: Points = np.argwhere(inside)[:, ::-1] @ to_point[:, :3].T + to_point[:, 3]
+    moved = points + (displacement[inside] if np.ndim(displacement) else 0)
+    return float(np.linalg.norm(deformation(moved) - points, axis=1).mean())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Overlap and folding of a displacement field."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import itk
+import numpy as np
+import pytest
+from scipy.spatial import distance
+
+from cnnmetric.errors import DataError
+from cnnmetric.evaluation.alignment import Alignment
+from cnnmetric.evaluation.alignment import folded_share
+from cnnmetric.evaluation.alignment import warp_image
+from cnnmetric.evaluation.score import score
+from cnnmetric.evaluation.score import score_before
+from cnnmetric.images.overlap import overlap
+from support.evaluation_subjects import image_and_labels
+from support.evaluation_subjects import shifted_pair
+from support.metric_images import empty_image
+from support.metric_images import points_of
+
+SHIFT = (3.0, -2.0, 4.0)
+
+
+def test_overlap_agrees_with_scipy_on_random_labels() -> None:
+    generator = np.random.default_rng(1)
+    first, second = generator.integers(0, 5, (2, 12, 13, 14))
+    found = overlap(first, second)
+    for label in range(1, 5):
+        masks = (first == label).ravel(), (second == label).ravel()
+        assert found.dice[label] == pytest.approx(1 - distance.dice(*masks))
+        assert found.jaccard[label] == pytest.approx(1 - distance.jaccard(*masks))
+
+
+def test_the_true_displacement_restores_the_labels() -> None:
+    pair = shifted_pair(SHIFT)
+    displacement = np.broadcast_to(SHIFT, (*itk.array_view_from_image(pair.fixed).shape, 3))
+    before = score_before(pair, None)
+    after = score(pair, Alignment(step="linear", displacement=displacement, seconds=1.0), None)
+    assert before["dice"] < 0.75
+    # Not 1: the two grids are turned against each other.
+    assert after["dice"] > 0.93
+    assert after["folded"] == 0.0
+    assert before["jaccard"] < before["dice"]
+    assert set(after["dice_of_label"]) == {"1", "2", "3", "4", "5", "6"}
+
+
+def test_label_maps_may_have_grids_of_their_own() -> None:
+    pair = shifted_pair(SHIFT)
+    other = empty_image((30, 30, 30), spacing=(1.5, 1.5, 1.5), angle=0.3, dtype=np.int16)
+    nearest = itk.NearestNeighborInterpolateImageFunction.New(pair.fixed_labels)
+    resampled = itk.resample_image_filter(
+        pair.fixed_labels, interpolator=nearest, reference_image=other, use_reference_image=True
+    )
+    pair = dataclasses.replace(pair, fixed_labels=resampled)
+    displacement = np.broadcast_to(SHIFT, (*itk.array_view_from_image(pair.fixed).shape, 3))
+    after = score(pair, Alignment(step="linear", displacement=displacement, seconds=1.0), None)
+    assert after["dice"] > 0.9
+
+
+def test_labels_that_one_or_both_images_lack() -> None:
+    pair = shifted_pair((0.0, 0.0, 0.0))
+    labels = itk.array_view_from_image(pair.moving_labels)
+    labels[labels == 2] = 0
+    found = score_before(pair, (1, 2, 99))
+    assert found["dice_of_label"]["2"] == 0.0
+    assert found["dice_of_label"]["99"] is None
+    assert found["dice"] == pytest.approx(found["dice_of_label"]["1"] / 2)
+    json.dumps(found, allow_nan=False)
+
+
+def test_no_label_to_compare_is_an_error() -> None:
+    with pytest.raises(DataError, match="no label to compare"):
+        score_before(shifted_pair((0.0, 0.0, 0.0)), (77,))
+
+
+def test_displacement_of_another_grid_or_not_finite_is_an_error() -> None:
+    fixed, _ = image_and_labels(modality="T1")
+    with pytest.raises(DataError, match=r"shape \(5, 5, 5, 3\) and must have \(64, 70, 64, 3\)"):
+        warp_image(fixed, np.zeros((5, 5, 5, 3)), fixed)
+    with pytest.raises(DataError, match="NaN or infinite"):
+        warp_image(fixed, np.full((64, 70, 64, 3), np.nan), fixed)
+
+
+def test_folding_of_known_maps_on_a_turned_grid() -> None:
+    fixed = empty_image((20, 22, 24), spacing=(1.0, 0.8, 1.2), angle=0.7)
+    points = points_of(fixed)
+    assert folded_share(np.zeros_like(points), fixed) == 0.0
+    assert folded_share(0.5 * points, fixed) == 0.0  # magnified
+    assert folded_share(points * [-2.0, 0.0, 0.0], fixed) == 1.0  # mirrored: det J = -1
+    half = np.where(points[..., :1] > 0, points * [-2.0, 0.0, 0.0], 0.0)
+    assert folded_share(half, fixed) == pytest.approx(0.5, abs=0.06)

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registration by a displacement field finds known displacements, and says what it cannot use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import cnnmetric
+from cnnmetric.errors import DataError
+from cnnmetric.plugin.iteration import Iteration
+from cnnmetric.registration import pipeline
+from cnnmetric.registration.field import FieldLevel
+from cnnmetric.registration.field import register_displacement_field
+from support.elastix_runs import parameters
+from support.elastix_runs import register
+from support.metric_images import anatomy
+from support.metric_images import empty_image
+from support.metric_images import points_of
+from support.metric_images import subject
+
+BULGE = 3.0  # mm
+LEVELS = (
+    FieldLevel(grid_spacing=2.0, iterations=25, image_smoothing=0.8),
+    FieldLevel(grid_spacing=1.0, iterations=15),
+)
+QUICK = (FieldLevel(grid_spacing=2.0, iterations=2),)
+
+
+@pytest.fixture(scope="module")
+def fixed() -> Any:
+    return subject("T1", size=(44, 48, 40), spacing=(1.1, 1.0, 1.2), angle=0.2)
+
+
+@pytest.fixture(scope="module")
+def moving() -> Any:
+    """Return the same anatomy, locally deformed, on another grid, in another direction."""
+    image = empty_image((60, 60, 60), spacing=(1.0, 1.1, 1.0), angle=-0.1)
+    itk.array_view_from_image(image)[:] = anatomy(pulled_back(points_of(image)), modality="T1")
+    return image
+
+
+def true_displacement(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where the fixed image's points have moved to, minus the points, in mm."""
+    near = np.exp(-(np.linalg.norm(points - [6.0, -4.0, 2.0], axis=-1) ** 2) / (2 * 9.0**2))
+    found: NDArray[np.float64] = BULGE * near[..., np.newaxis] * np.array([0.8, 0.6, 0.0])
+    return found
+
+
+def pulled_back(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Invert it."""
+    found = points
+    for _ in range(30):
+        found = points - true_displacement(found)
+    return found
+
+
+def errors(fixed: Any, displacement: Any) -> NDArray[np.float64]:
+    """Return the distances, in mm, between found and true position where the anatomy moved."""
+    points = points_of(fixed)
+    true = true_displacement(points)
+    moved = (np.linalg.norm(true, axis=-1) > 1.0) & (anatomy(points, modality="T1") > 0.1)
+    distances: NDArray[np.float64] = np.linalg.norm(displacement - true, axis=-1)[moved]
+    return distances
+
+
+def test_finds_a_local_displacement(fixed: Any, moving: Any, difference_model: Path) -> None:
+    field = register_displacement_field(fixed, moving, model=difference_model, levels=LEVELS)
+    assert itk.size(field) == itk.size(fixed)
+    found = np.array(itk.array_view_from_image(field))
+    assert errors(fixed, found).mean() < 0.5 * errors(fixed, 0.0).mean()
+    warped = itk.warp_image_filter(
+        moving, displacement_field=field, output_parameters_from_image=fixed
+    )
+    start = itk.array_from_image(pipeline.resample_image(moving, fixed))
+    target = itk.array_from_image(fixed)
+    moved = np.linalg.norm(true_displacement(points_of(fixed)), axis=-1) > 1.0
+    after_warping = np.abs(itk.array_from_image(warped) - target)[moved].mean()
+    assert after_warping < 0.6 * np.abs(start - target)[moved].mean()
+
+
+def test_intensities_may_be_negative(fixed: Any, moving: Any, difference_model: Path) -> None:
+    below = itk.shift_scale_image_filter(fixed, shift=-100.0)
+    one, other = (
+        itk.array_from_image(
+            register_displacement_field(image, moving, model=difference_model, levels=QUICK)
+        )
+        for image in (fixed, below)
+    )
+    np.testing.assert_allclose(one, other, atol=0.01)
+
+
+def test_starts_from_an_elastix_transform(fixed: Any, moving: Any, difference_model: Path) -> None:
+    away = np.array([5.0, -4.0, 3.0])
+    shifted = itk.image_duplicator(moving)
+    shifted.SetOrigin((np.array(moving.GetOrigin()) + away).tolist())
+    initial = register(
+        fixed, shifted, parameters(difference_model, MaximumNumberOfIterations="100")
+    )
+    field = register_displacement_field(
+        fixed, shifted, model=difference_model, levels=LEVELS, initial=initial
+    )
+    found = np.array(itk.array_view_from_image(field)) - away
+    assert errors(fixed, found).mean() < 0.5 * errors(fixed, 0.0).mean()
+
+
+def test_no_steps_leave_the_initial_transform(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    initial = register(fixed, moving, parameters(difference_model, MaximumNumberOfIterations="5"))
+    none = (FieldLevel(grid_spacing=2.0, iterations=0),)
+    field = register_displacement_field(
+        fixed, moving, model=difference_model, levels=none, initial=initial
+    )
+    expected = pipeline.displacement_field(moving, initial)
+    np.testing.assert_allclose(itk.array_from_image(field), expected, atol=1e-4)
+
+
+def test_a_transform_is_put_on_another_grid(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    transform = register(fixed, moving, parameters(difference_model))
+    part = itk.region_of_interest_image_filter(
+        fixed, region_of_interest=itk.ImageRegion[3]([2, 2, 2], [30, 28, 26])
+    )
+    whole = pipeline.displacement_field(moving, transform)
+    found = pipeline.displacement_field(moving, transform, part)
+    np.testing.assert_allclose(found, whole[2:28, 2:30, 2:32], atol=1e-4)
+    image = itk.array_from_image(pipeline.resample_image(moving, part, transform))
+    expected = itk.array_from_image(pipeline.resample_image(moving, fixed, transform))
+    np.testing.assert_allclose(image, expected[2:28, 2:30, 2:32], atol=1e-4)
+
+
+def test_the_modality_decides_which_image_is_which(
+    fixed: Any, moving: Any, small_model: Path
+) -> None:
+    fields = [
+        register_displacement_field(
+            fixed, moving, model=small_model, levels=QUICK, fixed_modality=modality
+        )
+        for modality in ("", "T1", "T2")
+    ]
+    first, same, other = map(itk.array_from_image, fields)
+    np.testing.assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_same_seed_same_field(fixed: Any, moving: Any, difference_model: Path) -> None:
+    one, again, other = (
+        itk.array_from_image(
+            register_displacement_field(
+                fixed, moving, model=difference_model, levels=QUICK, seed=seed
+            )
+        )
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_is_followed_and_stopped(fixed: Any, moving: Any, difference_model: Path) -> None:
+    seen: list[Iteration] = []
+
+    def stop_at_the_third(iteration: Iteration) -> None:
+        seen.append(iteration)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        register_displacement_field(
+            fixed,
+            moving,
+            model=difference_model,
+            levels=(*QUICK, *QUICK),
+            on_iteration=stop_at_the_third,
+        )
+    assert [(i.level, i.number) for i in seen] == [(0, 0), (0, 1), (1, 0)]
+    assert all(0.0 < i.value < 1.0 for i in seen)
+
+
+def test_input_that_cannot_be_used(fixed: Any, moving: Any, difference_model: Path) -> None:
+    of_bytes = itk.cast_image_filter(fixed, ttype=[type(fixed), itk.Image[itk.UC, 3]])
+    with pytest.raises(DataError, match=r"the moving image is a itkImageUC3 but must be"):
+        register_displacement_field(fixed, of_bytes, model=difference_model)
+    with pytest.raises(DataError, match=r"fixed_modality 'CT' is not a modality of the model"):
+        register_displacement_field(fixed, moving, model=difference_model, fixed_modality="CT")
+    empty = empty_image((40, 40, 40), spacing=(1, 1, 1), angle=0.0)
+    with pytest.raises(DataError, match="constant"):
+        register_displacement_field(empty, moving, model=difference_model)
+    with pytest.raises(cnnmetric.ModelError, match="nowhere"):
+        register_displacement_field(fixed, moving, model="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"grid_spacing": 0.0}, "grid_spacing of a level is 0.0 but must be above 0"),
+        ({"step": float("nan")}, "step of a level is nan but must be above 0"),
+        ({"iterations": -1}, "iterations of a level is -1 but must not be below 0"),
+        ({"field_smoothing": -1.0}, "field_smoothing of a level is -1.0 but must not be"),
+    ],
+)
+def test_levels_that_make_no_sense(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        FieldLevel(**{"grid_spacing": 1.0, "iterations": 1, **changes})

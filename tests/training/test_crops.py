@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Crops, images made from label maps, and the contrastive training of descriptors."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.metric.network import DissimilarityNetwork
+from cnnmetric.training.data.crops import CropSampler
+from cnnmetric.training.data.label_maps import find_label_maps
+from cnnmetric.training.data.label_maps import load_label_map
+from cnnmetric.training.data.label_maps import render_pair
+from cnnmetric.training.data.material import Material
+from cnnmetric.training.data.pairs import AlignedPair
+from cnnmetric.training.data.pairs import read_images
+from cnnmetric.training.data.pairs import read_pairs
+from cnnmetric.training.data.sources import Kind
+from cnnmetric.training.loop import train
+from cnnmetric.training.loss import contrastive_loss
+from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
+from cnnmetric.training.networks.similarities import NOISE_FLOOR
+from cnnmetric.training.networks.similarities import SIMILARITIES
+from cnnmetric.training.networks.similarities import STRONG
+from cnnmetric.training.networks.similarities import Similarities
+from support.training_images import blobs
+from support.training_images import self_similarity_layers
+from support.training_images import settings
+from support.training_images import write_image
+from support.training_images import write_pairs
+
+PLAIN: dict[str, Any] = {"remap_probability": 0.0, "max_noise": 0.0, "scale": (1.0, 1.0)}
+
+
+def learner(folder: Path, **changes: Any) -> Any:
+    values: dict[str, Any] = {
+        "architecture": "self-similarity",
+        "channels": (8, 8),
+        "kernels": (3, 1),
+        "strides": (2, 1),
+        "crops": 2,
+        "crop_edge": 27,
+        "steps": 4,
+    }
+    return settings(folder, **(values | changes))
+
+
+def label_map(folder: Path, name: str = "labels.nii.gz") -> Path:
+    """Write a head: outside 510, brain of a left and a right half and something in the middle."""
+    labels = np.zeros((40, 42, 44), dtype=np.int16)
+    labels[6:34, 6:36, 6:38] = 510
+    labels[10:30, 10:32, 10:34] = 2
+    labels[10:30, 10:32, 22:34] = 41
+    labels[16:24, 16:24, 16:28] = 10
+    return write_image(folder / name, labels)
+
+
+def real(kind: Kind = "real", **changes: Any) -> Material:
+    """Return one pair, whose images are the same."""
+    image = torch.from_numpy(blobs((40, 40, 40)) / 300)
+    pair = AlignedPair(images=torch.stack([image, image]), spacing=1.0, name="same")
+    return Material(kind=kind, pairs=[pair], **changes)
+
+
+def test_crops_of_one_place_are_aligned_and_the_third_is_shifted(tmp_path: Path) -> None:
+    sampler = CropSampler([real()], learner(tmp_path, **PLAIN))
+    crops = sampler[0]
+    assert crops.shape == (2, 3, 27, 27, 27)
+    torch.testing.assert_close(crops[:, 0], crops[:, 1])
+    assert ((crops[:, 1] - crops[:, 2]).abs().flatten(1).mean(1) > 0.01).all()
+
+
+def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
+    label_map(tmp_path)
+    maps = [load_label_map(tmp_path / "labels.nii.gz")]
+    mixed = [Material(kind="synthetic", label_maps=maps), real()]
+    chosen = learner(tmp_path, steps=30, crops=1)
+    forwards = CropSampler(mixed, chosen)
+    batches = [forwards[step] for step in range(30)]
+    backwards = CropSampler(mixed, chosen)
+    for step in (29, 14, 3):
+        assert torch.equal(backwards[step], batches[step])
+    workers = DataLoader(forwards, batch_size=None, sampler=range(30), num_workers=2)
+    assert all(map(torch.equal, workers, batches))
+    other = CropSampler(mixed, learner(tmp_path, steps=30, seed=2, crops=1))
+    assert not torch.equal(other[0], batches[0])
+
+
+def test_an_image_by_itself_gets_a_second_contrast(tmp_path: Path) -> None:
+    crops = CropSampler([real("contrast")], learner(tmp_path, **PLAIN))[0]
+    assert ((crops[:, 0] - crops[:, 1]).abs().flatten(1).mean(1) > 0.01).all()
+    for first, second in zip(crops[:, 0], crops[:, 1], strict=True):
+        order = first.flatten().argsort()
+        steps = second.flatten()[order].diff().abs()
+        assert steps.max() < 0.05  # a continuous function of the first image
+
+
+def test_sources_are_chosen_by_their_weights(tmp_path: Path) -> None:
+    dark = AlignedPair(images=torch.zeros(2, 40, 40, 40), spacing=1.0, name="dark")
+    sampler = CropSampler(
+        [Material(kind="real", pairs=[dark], weight=3), real(weight=1)],
+        learner(tmp_path, crops=200, crop_edge=25, **PLAIN),
+    )
+    share = float((sampler[0].flatten(1).amax(1) == 0).float().mean())
+    assert 0.65 < share < 0.85
+
+
+def test_label_maps_become_two_contrasts_of_one_anatomy(tmp_path: Path) -> None:
+    labels = load_label_map(label_map(tmp_path))
+    assert set(np.unique(labels)) == {0, 2, 10, 510}  # 41, on the right, is 2
+    rng = np.random.default_rng(0)
+    stripped = 0
+    for _ in range(12):
+        images = render_pair(labels, rng)
+        assert images.shape == (2, *labels.shape)
+        assert images.min() >= 0
+        assert images.max() <= 1
+        assert (images[:, labels == 2].mean(1) > 0.01).all()
+        stripped += bool(images[:, 4, 20, 20].max() == 0)
+    assert 0 < stripped < 12
+    assert not torch.allclose(images[0], images[1], atol=0.05)
+
+
+def test_label_maps_that_are_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"--source synthetic: .*nowhere is not a folder with images"
+    ):
+        find_label_maps(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no image")
+    with pytest.raises(DataError, match=r"--source synthetic: .*empty is not a folder with images"):
+        find_label_maps(tmp_path / "empty")
+    outside = write_image(tmp_path / "outside.nii.gz", np.full((4, 4, 4), 600, np.int16))
+    with pytest.raises(DataError, match=r"outside\.nii\.gz is not a 3D image with labels between"):
+        load_label_map(outside)
+    negative = write_image(tmp_path / "negative.nii.gz", np.array([[[2, -7]]], np.int16))
+    with pytest.raises(DataError, match=r"negative\.nii\.gz has the label -7; labels are numbers"):
+        load_label_map(negative)
+    (tmp_path / "broken.nii.gz").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"cannot read the label map .*broken"):
+        load_label_map(tmp_path / "broken.nii.gz")
+
+
+def test_contrastive_loss_of_perfect_and_of_wrong_descriptors() -> None:
+    vectors = torch.eye(6)[None]
+    content = torch.ones(1, 6, dtype=torch.bool)
+    other = torch.zeros_like(vectors)
+    loss, accuracy = contrastive_loss(vectors, vectors, other, content, temperature=0.05)
+    assert float(accuracy) == 1
+    assert float(loss) < 1e-6
+    wrong, misses = contrastive_loss(vectors, vectors.flip(2), other, content, temperature=0.05)
+    assert float(misses) == 0
+    assert float(wrong) == pytest.approx(20, rel=1e-3)
+    content[:] = False
+    nothing, _ = contrastive_loss(vectors, vectors, other, content, temperature=0.05)
+    assert float(nothing) == 0
+
+
+@pytest.mark.parametrize("similarities", [("context",), SIMILARITIES])
+def test_inverted_contrast_changes_nothing(similarities: tuple[str, ...]) -> None:
+    torch.manual_seed(0)
+    network = SelfSimilarityNetwork(self_similarity_layers(), similarities=similarities)
+    image = torch.from_numpy(blobs((31, 31, 31)) / 300)[None, None]
+    other = torch.from_numpy(blobs((31, 31, 31), seed=1) / 300)[None, None]
+    same = network(torch.cat([image, 1 - image], dim=1))
+    different = network(torch.cat([image, 1 - other], dim=1))
+    torch.testing.assert_close(same, network(torch.cat([image, image], dim=1)))
+    assert different.mean() > same.mean() + 0.1
+
+
+def test_similarities_are_of_the_neighbours_that_they_are_named_after() -> None:
+    image = np.random.default_rng(0).random((7, 7, 7)).astype(np.float32)
+    layers = Similarities(SIMILARITIES, 3)
+    found = layers(torch.from_numpy(image)[None, None])
+    names: tuple[str, ...] = SIMILARITIES
+    groups = {name: group.numpy().ravel() for name, group in zip(names, found, strict=True)}
+    box = np.stack(np.meshgrid(*[[2, 3, 4]] * 3), axis=-1).reshape(-1, 3)
+
+    def at(offset: NDArray[np.intp]) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = image[tuple((box + offset).T)]
+        return values
+
+    faces = np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
+    around = [(a, b) for a, b in combinations(faces, 2) if (a + b).any()]
+    centre = [(face, 0 * face) for face in faces]
+    for name, pairs, step in (
+        ("context", around, 2),
+        ("near-context", around, 1),
+        ("centre", centre, 2),
+        ("near-centre", centre, 1),
+    ):
+        distances = np.array([((at(a * step) - at(b * step)) ** 2).mean() for a, b in pairs])
+        expected = np.exp(-distances / (distances.mean() + NOISE_FLOOR))
+        np.testing.assert_allclose(sorted(groups[name]), sorted(expected), rtol=1e-4)
+        if name == "context":
+            strength = np.sqrt(distances.mean() + NOISE_FLOOR) / STRONG
+    np.testing.assert_allclose(groups["strength"], [strength], rtol=1e-4)
+
+
+def test_training_finds_partners_and_its_model_agrees(tmp_path: Path) -> None:
+    write_pairs(tmp_path, shape=(40, 41, 42))
+    (tmp_path / "maps").mkdir()
+    label_map(tmp_path / "maps", "a.nii.gz")
+    sources = (f"synthetic={tmp_path / 'maps'}:0.5",)
+    chosen = learner(tmp_path, steps=80, source=sources, learning_rate=0.005, **PLAIN)
+    progress = train(chosen)
+    assert np.mean(progress.losses[-20:]) < 0.85 * np.mean(progress.losses[:10])
+    assert "a.nii.gz" in progress.hashes
+    assert chosen.as_record()["source"] == ["synthetic=maps:0.5", "real=pairs.csv:1"]
+    session = onnxruntime.InferenceSession(
+        str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+    assert session.get_modelmeta().custom_metadata_map["cnnmetric.receptive_field"] == "11"
+
+
+def test_a_model_for_any_modality_needs_no_pair(tmp_path: Path) -> None:
+    write_pairs(tmp_path, shape=(40, 41, 42))
+    images = tmp_path / "images.csv"
+    images.write_text("subject,T1\na,0_T1.nii.gz\nb,1_T1.nii.gz\n")
+    for file in tmp_path.glob("*_T2.nii.gz"):
+        file.unlink()
+    (tmp_path / "maps").mkdir()
+    label_map(tmp_path / "maps", "a.nii.gz")
+    sources = (f"contrast={images}", f"synthetic={tmp_path / 'maps'}")
+    chosen = learner(tmp_path, pairs=None, source=sources, modalities="any", steps=2)
+    progress = train(chosen)
+    assert set(progress.hashes) == {"0_T1.nii.gz", "1_T1.nii.gz", "a.nii.gz"}
+    network = DissimilarityNetwork(tmp_path / "model.onnx")
+    assert network.modalities == ("any", "any")
+
+
+def test_any_takes_all_pairs_of_a_table(tmp_path: Path) -> None:
+    write_pairs(tmp_path, count=1)
+    write_image(tmp_path / "0_FLAIR.nii.gz", blobs((14, 15, 16), seed=5))
+    table = tmp_path / "pairs.csv"
+    table.write_text("subject,T1,T2,FLAIR\na,0_T1.nii.gz,0_T2.nii.gz,0_FLAIR.nii.gz\n")
+    found = [pair.names for pair in read_pairs(table, ("any", "any"))]
+    names = "0_T1.nii.gz", "0_T2.nii.gz", "0_FLAIR.nii.gz"
+    assert found == [names[:2], (names[0], names[2]), names[1:]]
+    table.write_text("subject,T1,T2\na,0_T1.nii.gz,\n")
+    with pytest.raises(DataError, match="has no row with two images"):
+        read_pairs(table, ("any", "any"))
+    with pytest.raises(DataError, match="has no image in PD or FLAIR"):
+        read_images(table, ("PD", "FLAIR"))
+
+
+def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnnmetric.training import checkpoint
+
+    write_pairs(tmp_path, shape=(30, 31, 32))
+    chosen: dict[str, Any] = {"checkpoint_every": 2, "schedule": "one-cycle"}
+    expected = train(learner(tmp_path, **chosen)).losses
+    save = checkpoint.save
+
+    def save_and_stop(*arguments: Any) -> None:
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(learner(tmp_path, **chosen))
+    assert train(learner(tmp_path, **chosen, resume=True, workers=1)).losses == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"architecture": "two-channel", "source": ("synthetic=maps",)},
+            "need --architecture self",
+        ),
+        ({"architecture": "two-channel", "modalities": "any"}, "any needs --architecture self"),
+        ({"source": ("synthetic=maps",), "dimension": 2}, "synthetic needs --dimension 3"),
+        ({"source": ("synthetic=maps",), "pairs": None}, "--spacing is needed"),
+        ({"source": ("drawn=maps",)}, "--source drawn=maps must be KIND=PATH"),
+        ({"source": ("real=",)}, "--source real= must be KIND=PATH"),
+        ({"source": ("real=a.csv:0",)}, "a number above 0"),
+        ({"source": ("real=a.csv",), "training_pairs": 1}, "needs one table of real pairs"),
+        ({"pairs": None}, "a table of pairs or a --source is needed"),
+        ({"modalities": "any,T1"}, "--modalities must be two different"),
+        (
+            {"architecture": "unheard-of"},
+            "--architecture must be two-channel or pse",
+        ),
+        ({"crops": 0}, "--crops must be 1 or more"),
+        ({"crop_edge": 9}, "--crop-edge 25 or more"),
+        ({"shift": (2.0, 1.0)}, "--shift must be two lengths"),
+        ({"temperature": 0.0}, "--temperature must be above 0"),
+        ({"remap_probability": 1.5}, "--remap-probability"),
+        ({"max_noise": -1.0}, "--max-noise"),
+        ({"similarities": ("centre",)}, "--similarities must be context and any of near-context"),
+        ({"similarities": ("context", "distant")}, "--similarities must be context and any of"),
+        ({"similarities": ("context", "context")}, "--similarities must be .*, each once"),
+        ({"channels": (8, 8, 8)}, "--kernels and --strides must have 3 values"),
+    ],
+)
+def test_settings_that_cannot_be_trained_with(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        learner(tmp_path, **changes)
+
+
+def test_each_architecture_has_its_own_defaults(tmp_path: Path) -> None:
+    nothing: dict[str, Any] = {"channels": (), "kernels": (), "strides": ()}
+    assert settings(tmp_path, **nothing).channels == (96, 192, 256, 512)
+    ours = settings(tmp_path, **nothing, architecture="self-similarity")
+    assert (ours.channels, ours.learning_rate) == ((24, 64, 64, 32), 0.001)

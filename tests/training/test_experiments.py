@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The committed options of docs/experiments.md, and what scripts say of others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import settings_from
+from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.settings import TrainingSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "studies" / "options"
+ALONE = ("base", "self-similarity-k3")
+VARIANTS = sorted({file.stem for file in FOLDER.glob("*.txt")}.difference(ALONE))
+
+
+def read(*names: str) -> TrainingSettings:
+    words = ["pairs.csv", "--modalities", "T1,T2", "--out", "model.onnx"]
+    words += [f"@{FOLDER / name}.txt" for name in names]
+    settings = settings_from(parser_for(TrainingSettings, "").parse_args(words))
+    assert isinstance(settings, TrainingSettings)
+    return settings
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_differs_from_the_base_in_what_it_is_named_after(name: str) -> None:
+    base, variant = read("base").as_record(), read("base", name).as_record()
+    changed = {option for option in base if base[option] != variant[option]}
+    assert changed == {
+        "k3": {"training_pairs", "validate_every"},
+        "k6": {"training_pairs", "validate_every"},
+        "cross-entropy": {"loss"},
+        "pseudo-siamese": {"architecture", "channels"},
+        "pooling": {"pooling"},
+        "near-misses": {"near_miss_fraction"},
+        "anatomy": {"patch_centres"},
+    }.get(name)
+
+
+def test_branches_have_as_many_weights_as_the_base() -> None:
+    sizes = [
+        sum(weight.numel() for weight in objective_of(read(*names)).network.parameters())
+        for names in (("base",), ("base", "pseudo-siamese"))
+    ]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.03)
+
+
+def test_three_pairs_are_all_that_is_different_from_the_shipped_model() -> None:
+    shipped = json.loads((ROOT / "models" / "t1t2-fast.json").read_text())["settings"]
+    three = json.loads(json.dumps(read("self-similarity-k3").as_record()))
+    free = {"pairs", "out", "checkpoint_every", "training_pairs", "validate_every", "source"}
+    shared = (shipped.keys() & three.keys()) - free
+    assert {"architecture", "channels", "learning_rate", "crops", "steps", "seed"} <= shared
+    assert {name: three[name] for name in shared} == {name: shipped[name] for name in shared}
+    assert (three["training_pairs"], three["source"]) == (3, ["real=pairs.csv:1"])
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "messages"),
+    [
+        (
+            "paper_experiments.py",
+            ["--out", "{}", "--variants", "cross+anatomy", "--train-only"],
+            ["--variants cross+anatomy: there is no 'cross' in", "cross-entropy"],
+        ),
+        (
+            "parameter_changes.py",
+            ["{}", "--methods", "mi", "--changes", "64 bins;32 bins"],
+            ["--changes: there is no '32 bins'", "fine control points every 4 mm"],
+        ),
+        (
+            "parameter_changes.py",
+            ["{}", "--methods", "cnn,nmi"],
+            ["--methods: there is no 'nmi'; there are: cnn, mi, mi+mask"],
+        ),
+    ],
+)
+def test_what_there_is_not_is_named(
+    script: str, words: list[str], messages: list[str], tmp_path: Path
+) -> None:
+    given = [str(tmp_path), *(word.format(tmp_path) for word in words)]
+    command = [sys.executable, str(ROOT / "studies" / script), *given]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert all(message in ended.stderr for message in messages)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training runs: learning, checkpoints, resume, record, and errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from cnnmetric import train as program
+from cnnmetric.errors import CNNMetricError
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.training.loop import learning_rate
+from cnnmetric.training.loop import train
+from support.training_images import settings
+from support.training_images import write_image
+from support.training_images import write_pairs
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(folder / "model.checkpoint.pt", weights_only=True)
+    return dict(state["network"])
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Make training fail as if its machine had been switched off after a checkpoint."""
+    from cnnmetric.training import checkpoint
+
+    save = checkpoint.save
+
+    def save_and_stop(*arguments: Any) -> None:
+        save(*arguments)
+        if arguments[-1].step == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", save_and_stop)
+
+
+def test_loss_falls_and_accuracy_rises(tmp_path: Path) -> None:
+    write_pairs(tmp_path, shape=(40, 41))
+    still: dict[str, Any] = {"scale": (1.0, 1.0), "rotation": 0.0, "mirroring": False}
+    larger: dict[str, Any] = {"channels": (16, 16), "batch_size": 32, "learning_rate": 0.05}
+    progress = train(settings(tmp_path, dimension=2, steps=200, **still, **larger))
+    assert np.mean(progress.losses[:10]) > 0.95
+    assert np.mean(progress.losses[-50:]) < 0.6
+    assert np.mean(progress.accuracies[-50:]) > 0.75
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_resume_continues_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    write_pairs(tmp_path)
+    options = {"schedule": schedule, "checkpoint_every": 2}
+    expected = train(settings(tmp_path, **options))
+    uninterrupted = weights(tmp_path)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings(tmp_path, **options))
+    resumed = train(settings(tmp_path, **options, resume=True, workers=1))
+    assert resumed.losses == expected.losses
+    for name, weight in weights(tmp_path).items():
+        assert torch.equal(weight, uninterrupted[name]), name
+
+
+def test_resume_of_a_complete_run_only_exports(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    train(settings(tmp_path))
+    model = (tmp_path / "model.onnx").read_bytes()
+    (tmp_path / "model.onnx").unlink()
+    assert train(settings(tmp_path, resume=True)).step == 6
+    assert (tmp_path / "model.onnx").read_bytes() == model
+
+
+def test_a_run_with_constant_rate_can_be_made_longer(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    train(settings(tmp_path))
+    longer = train(settings(tmp_path, steps=9, resume=True)).losses
+    assert longer == train(settings(tmp_path, steps=9)).losses
+
+
+def test_export_only_needs_no_images(tmp_path: Path) -> None:
+    table = write_pairs(tmp_path)
+    train(settings(tmp_path, steps=4))
+    table.unlink()
+    train(settings(tmp_path, steps=4, export_only=True))
+    assert (tmp_path / "model.onnx").is_file()
+
+
+def test_resume_refuses_other_settings_other_images_and_no_checkpoint(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    with pytest.raises(DataError, match="there is no checkpoint"):
+        train(settings(tmp_path, resume=True))
+    train(settings(tmp_path))
+    with pytest.raises(SettingsError, match=r"--seed \(was 1, is 2\)"):
+        train(settings(tmp_path, resume=True, seed=2))
+    write_image(tmp_path / "1_T1.nii.gz", np.random.default_rng(5).random((14, 15, 16), np.float32))
+    with pytest.raises(DataError, match=r"the images differ .*1_T1\.nii\.gz"):
+        train(settings(tmp_path, resume=True))
+    (tmp_path / "model.checkpoint.pt").write_bytes(b"half a file")
+    with pytest.raises(DataError, match="not a readable checkpoint"):
+        train(settings(tmp_path, resume=True))
+
+
+def test_one_cycle_cannot_be_made_longer(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    train(settings(tmp_path, schedule="one-cycle"))
+    with pytest.raises(SettingsError, match=r"--steps \(was 6, is 9\)"):
+        train(settings(tmp_path, schedule="one-cycle", steps=9, resume=True))
+
+
+def test_record_tells_settings_versions_data_and_curve(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    progress = train(settings(tmp_path, steps=120, batch_size=2))
+    record = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    assert record["settings"]["momentum"] == 0.9
+    assert record["final_loss"] == pytest.approx(np.mean(progress.losses[-100:]))
+    assert set(record["data_sha256"]) == {f"{i}_{m}.nii.gz" for i in (0, 1) for m in ("T1", "T2")}
+    assert record["versions"]["torch"] == torch.__version__
+    assert len(record["curve"]["loss"]) == 2
+    assert str(tmp_path) not in json.dumps(record)
+    model = onnx.load(tmp_path / "model.onnx")
+    metadata = {item.key: item.value for item in model.metadata_props}
+    assert metadata["cnnmetric.spacing"] == "1.5"
+    assert json.loads(metadata["cnnmetric.training"])["steps"] == 120
+
+
+def test_spacing_can_be_given(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    assert train(settings(tmp_path, spacing=0.7, steps=1)).spacing == 0.7
+
+
+def test_diverged_loss_is_an_error_and_leaves_no_model(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    with pytest.raises(CNNMetricError, match=r"the loss is (nan|inf) at step \d+.*--learning-rate"):
+        train(settings(tmp_path, steps=200, learning_rate=1e20))
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_cuda_asked_for_and_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pairs(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SettingsError, match="no CUDA device"):
+        train(settings(tmp_path, device="cuda"))
+
+
+def test_bfloat16_and_two_dimensions(tmp_path: Path) -> None:
+    write_pairs(tmp_path, shape=(20, 21))
+    progress = train(settings(tmp_path, dimension=2, precision="bfloat16"))
+    assert progress.step == 6
+    assert (tmp_path / "model.onnx").is_file()
+
+
+def test_rates_of_the_schedules(tmp_path: Path) -> None:
+    constant = settings(tmp_path, steps=1000)
+    assert {learning_rate(constant, step) for step in (0, 500, 999)} == {0.01}
+    cycle = settings(tmp_path, steps=1000, schedule="one-cycle", learning_rate=0.02)
+    rates = [learning_rate(cycle, step) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.02 / 25, rel=0.01)
+    assert max(rates) == pytest.approx(0.02, rel=1e-4)
+    assert np.argmax(rates) == 100
+    assert rates[-1] < 1e-6
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = write_pairs(tmp_path)
+    out = tmp_path / "new" / "net.onnx"
+    words = [str(table), "--modalities", "T1,T2", "--out", str(out), "--steps", "2"]
+    words += [
+        "--channels",
+        "4",
+        "--kernels",
+        "3",
+        "3",
+        "--strides",
+        "2",
+        "1",
+        "--batch-size",
+        "4",
+        "--device",
+        "cpu",
+    ]
+    assert program.main(words) == 0
+    assert "after 2 steps" in capsys.readouterr().out
+    assert out.is_file()
+    assert program.main([*words[:1], "--modalities", "T1,PD", *words[3:]]) == 1
+    assert "has no column PD" in capsys.readouterr().err
+
+
+def test_interruption_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cnnmetric.training.loop.train", interrupted)
+    words = ["pairs.csv", "--modalities", "T1,T2", "--out", str(tmp_path / "m.onnx")]
+    assert program.main(words) == 130
+    assert "--resume" in capsys.readouterr().out

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Patch transforms and the sampling of patch pairs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from cnnmetric.errors import DataError
+from cnnmetric.training.data.geometry import PatchTransforms
+from cnnmetric.training.data.geometry import near_misses
+from cnnmetric.training.data.geometry import random_rotations
+from cnnmetric.training.data.geometry import random_transforms
+from cnnmetric.training.data.pairs import AlignedPair
+from cnnmetric.training.data.sampling import PatchSampler
+from support.training_images import blobs
+from support.training_images import settings
+
+EDGE = 5
+BATCH = 200
+
+
+def pair_of(first: Any, second: Any) -> AlignedPair:
+    images = torch.from_numpy(np.stack([first, second]).astype(np.float32))
+    return AlignedPair(images=images, spacing=1.0, name="pair")
+
+
+def coordinates(shape: tuple[int, ...], direction: tuple[float, ...]) -> Any:
+    """Return an image whose intensity is a linear function of the index (x, y, z)."""
+    axes = np.meshgrid(*[np.arange(n) for n in shape], indexing="ij")[::-1]
+    return sum(weight * axis for weight, axis in zip(direction, axes, strict=True))
+
+
+def sampler(folder: Path, pairs: list[AlignedPair], **changes: Any) -> PatchSampler:
+    values = {"batch_size": BATCH, "seed": 3} | changes
+    return PatchSampler(pairs, settings(folder, **values), edge=EDGE)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_rotations_are_rotations_within_the_range(dimension: int) -> None:
+    rotations = random_rotations(np.random.default_rng(0), 500, dimension, 30.0)
+    identity = np.broadcast_to(np.eye(dimension), rotations.shape)
+    np.testing.assert_allclose(rotations @ rotations.swapaxes(1, 2), identity, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(rotations), 1)
+    trace = np.trace(rotations, axis1=1, axis2=2)
+    angle = np.rad2deg(np.arccos(np.clip((trace - dimension + 2) / 2, -1, 1)))
+    assert 25 < angle.max() <= 30 + 1e-6
+
+
+def test_transforms_keep_the_range_of_scales_and_mirror_half_of_the_axes() -> None:
+    sizes = np.full((2000, 3), 100)
+    arguments: dict[str, Any] = {"edge": EDGE, "scale": (0.5, 2.0), "rotation": 180.0}
+    drawn = random_transforms(np.random.default_rng(0), sizes, **arguments, mirroring=True)
+    determinant = np.linalg.det(drawn.matrices)
+    factors = np.cbrt(np.abs(determinant))
+    assert 0.5 <= factors.min() < 0.51
+    assert 1.95 < factors.max() <= 2
+    assert 0.45 < (determinant < 0).mean() < 0.55
+    plain = random_transforms(np.random.default_rng(0), sizes, **arguments, mirroring=False)
+    assert (np.linalg.det(plain.matrices) > 0).all()
+
+
+def test_positions_fill_the_image_and_stay_inside() -> None:
+    sizes = np.broadcast_to([20, 30, 40], (3000, 3))
+    drawn = random_transforms(
+        np.random.default_rng(0), sizes, edge=EDGE, scale=(1.0, 1.0), rotation=0, mirroring=False
+    )
+    assert drawn.inside(sizes, EDGE).all()
+    np.testing.assert_allclose(drawn.centres.min(axis=0), 2, atol=0.1)
+    np.testing.assert_allclose(drawn.centres.max(axis=0), [17, 27, 37], atol=0.1)
+
+
+def test_a_patch_larger_than_its_image_is_not_inside() -> None:
+    sizes = np.array([[9, 9, 3]])
+    drawn = random_transforms(
+        np.random.default_rng(0), sizes, edge=EDGE, scale=(1.0, 1.0), rotation=0, mirroring=False
+    )
+    assert not drawn.inside(sizes, EDGE).any()
+
+
+def test_near_misses_move_by_one_voxel_at_least_and_the_offset_at_most() -> None:
+    start = PatchTransforms(np.broadcast_to(2 * np.eye(3), (500, 3, 3)), np.zeros((500, 3)))
+    moved = near_misses(np.random.default_rng(0), start, offset=3.0, rotation=5.0)
+    distance = np.linalg.norm(moved.centres, axis=1) / 2
+    assert 1 <= distance.min() < 1.1
+    assert 2.9 < distance.max() <= 3
+
+
+def test_half_of_the_samples_are_aligned_and_only_those_show_the_same_place(
+    tmp_path: Path,
+) -> None:
+    image = coordinates((30, 31, 32), (1.0, 40.0, 1600.0))
+    patches, labels = sampler(tmp_path, [pair_of(image, image)])[0]
+    assert patches.shape == (BATCH, 2, EDGE, EDGE, EDGE)
+    assert 0.4 < (labels == -1).float().mean() < 0.6
+    same = (patches[:, 0] - patches[:, 1]).abs().flatten(1).amax(1) < 1e-3 * image.max()
+    assert torch.equal(same, labels == -1)
+
+
+def test_patches_are_interpolated_at_the_transformed_places(tmp_path: Path) -> None:
+    """Differences of neighbours in a linear image are the transform's columns: all similar."""
+    image = coordinates((30, 31, 32), (1.0, 0.0, 0.0))
+    patches, _ = sampler(tmp_path, [pair_of(image, image)], scale=(0.5, 0.5))[0]
+    steps = torch.stack(
+        [torch.diff(patches[:, 0], dim=axis).flatten(1) for axis in (1, 2, 3)], dim=-1
+    )
+    # A row of scale times a rotation (and mirroring) has the length of the scale.
+    torch.testing.assert_close(
+        steps.norm(dim=-1), torch.full(steps.shape[:2], 0.5), atol=1e-3, rtol=0
+    )
+    assert steps.std(dim=1).max() < 1e-3
+    assert (steps.mean(dim=1) < -0.4).any()
+    assert (steps.mean(dim=1) > 0.4).any()
+
+
+def test_without_variation_patches_are_cut_out_of_the_image(tmp_path: Path) -> None:
+    image = coordinates((30, 31, 32), (1.0, 40.0, 1600.0))
+    patches, _ = sampler(
+        tmp_path, [pair_of(image, image)], scale=(1.0, 1.0), rotation=0.0, mirroring=False
+    )[0]
+    for axis, step in ((4, 1.0), (3, 40.0), (2, 1600.0)):
+        difference = torch.diff(patches, dim=axis)
+        torch.testing.assert_close(difference, torch.full_like(difference, step), atol=0.1, rtol=0)
+
+
+def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
+    pairs = [pair_of(blobs((20, 20, 20), seed=i), blobs((20, 20, 20), seed=i)) for i in range(3)]
+    few = {"batch_size": 8}
+    expected = [sampler(tmp_path, pairs, **few)[step] for step in range(4)]
+    for workers in (0, 1, 2):
+        loader = DataLoader(
+            sampler(tmp_path, pairs, **few),
+            batch_size=None,
+            sampler=range(4),
+            num_workers=workers,
+        )
+        for (patches, labels), (patches_again, labels_again) in zip(expected, loader, strict=True):
+            assert torch.equal(patches, patches_again)
+            assert torch.equal(labels, labels_again)
+    for one, other in pairwise(expected):
+        assert not torch.equal(one[0], other[0])
+    assert not torch.equal(sampler(tmp_path, pairs, seed=4, **few)[0][0], expected[0][0])
+
+
+def test_patches_do_not_touch_what_lies_outside_the_second_image(tmp_path: Path) -> None:
+    second = coordinates((20, 20, 30), (1.0, 0.0, 0.0)).astype(np.float32)
+    second[:, :, 18:] = np.nan
+    patches, _ = sampler(tmp_path, [pair_of(np.zeros_like(second), second)])[0]
+    assert torch.isfinite(patches).all()
+    assert patches[:, 1].max() <= 17
+
+
+def test_intensity_variation_is_drawn_per_patch_and_channel(tmp_path: Path) -> None:
+    half = np.full((20, 20, 20), 0.5)
+    patches, _ = sampler(tmp_path, [pair_of(half, half)], max_gamma=1.5, max_gain=1.25)[0]
+    flat = patches.flatten(2)
+    assert (flat.amax(2) - flat.amin(2)).max() < 1e-6
+    means = flat.mean(2)
+    assert len(set(means.flatten().tolist())) == 2 * BATCH
+    assert means.min() >= 0.5**1.5 / 1.25 - 1e-6
+    assert means.max() <= 0.5 ** (1 / 1.5) * 1.25 + 1e-6
+
+
+def test_near_misses_replace_their_share_of_the_negatives(tmp_path: Path) -> None:
+    image = coordinates((60, 60, 60), (1.0, 0.0, 0.0))
+    patches, labels = sampler(
+        tmp_path,
+        [pair_of(image, image)],
+        near_miss_fraction=1.0,
+        near_miss_offset=2.0,
+        near_miss_rotation=0.0,
+        scale=(1.0, 1.0),
+    )[0]
+    shift = (patches[:, 0] - patches[:, 1]).flatten(1).mean(1).abs()
+    assert shift[labels == -1].max() < 1e-3
+    assert 0.5 < shift[labels == 1].max() <= 2.001
+
+
+def test_patches_can_be_centred_on_anatomy(tmp_path: Path) -> None:
+    first, second = np.zeros((2, 30, 30, 30))
+    first[:, :, 8:18] = second[:, 8:18] = 0.5
+    middle = EDGE // 2
+
+    shares = {}
+    for centres in ("anywhere", "anatomy"):
+        patches, labels = sampler(
+            tmp_path, [pair_of(first, second)], patch_centres=centres, near_miss_fraction=0.5
+        )[0]
+        shown = (patches[:, :, middle, middle, middle] > 0).all(1)
+        shares[centres] = [float(shown[labels == label].float().mean()) for label in (-1, 1)]
+    assert shares["anatomy"] == [1, 1]
+    assert max(shares["anywhere"]) < 0.5
+
+
+def test_two_dimensional_patches(tmp_path: Path) -> None:
+    image = coordinates((30, 31), (1.0, 40.0))
+    patches, labels = sampler(tmp_path, [pair_of(image, image)], dimension=2)[0]
+    assert patches.shape == (BATCH, 2, EDGE, EDGE)
+    same = (patches[:, 0] - patches[:, 1]).abs().flatten(1).amax(1) < 1e-2
+    assert torch.equal(same, labels == -1)
+
+
+def test_a_pair_without_common_anatomy_is_named(tmp_path: Path) -> None:
+    first, second = np.zeros((2, 30, 30, 30))
+    first[:, :, :15], second[:, :, 15:] = 0.5, 0.5
+    with pytest.raises(DataError, match=r"no patch .* with anatomy at its centre .* pair pair"):
+        sampler(tmp_path, [pair_of(first, second)], patch_centres="anatomy")
+
+
+def test_an_image_without_room_for_a_patch_is_named(tmp_path: Path) -> None:
+    image = np.zeros((30, 30, 4))
+    with pytest.raises(DataError, match=r"no patch of 5 voxels.*pair pair \(4 x 30 x 30 voxels\)"):
+        sampler(tmp_path, [pair_of(image, image)], scale=(1.0, 1.0))
