@@ -35,10 +35,15 @@ from fetch_headers import find_headers  # noqa: E402
 
 
 class CMakeBuild(build_ext):
-    """Compile the extension module with CMake."""
+    """Compile the extension modules with CMake."""
 
-    def build_extension(self, ext: Extension) -> None:
-        """Configure and build the top-level CMakeLists.txt into the package's folder."""
+    def run(self) -> None:
+        """Remember whether the libraries stay in the source tree, which setuptools forgets."""
+        self.stays_in_place = bool(self.inplace)
+        super().run()
+
+    def build_extensions(self) -> None:
+        """Configure and build the top-level CMakeLists.txt, which makes all of them at once."""
         check_wheels()
         cmake, ninja = build_tool("cmake", "CMAKE_BIN_DIR"), build_tool("ninja", "BIN_DIR")
         swig = build_tool("swig", "BIN_DIR")  # importing it also sets SWIG_LIB, which it needs
@@ -47,7 +52,7 @@ class CMakeBuild(build_ext):
             headers = find_headers(os.environ)
         except HeadersError as error:
             raise SetupError(str(error)) from None
-        package = Path(self.get_ext_fullpath(ext.name)).parent.resolve()
+        package = Path(self.get_ext_fullpath(self.extensions[0].name)).parent.resolve()
         wheel = wheel_directory()
         sanitize = bool(os.environ.get("CNNMETRIC_SANITIZE"))  # set by `make sanitize`
         definitions = {
@@ -56,7 +61,7 @@ class CMakeBuild(build_ext):
             "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
             # Installed, the extension finds the wheel beside itself; not so where it is tested in
             # place, as in an editable install.
-            "CMAKE_INSTALL_RPATH": wheel if self.inplace or sanitize else "$ORIGIN/../itk",
+            "CMAKE_INSTALL_RPATH": wheel if self.stays_in_place or sanitize else "$ORIGIN/../itk",
             "CMAKE_LIBRARY_OUTPUT_DIRECTORY": package,
             "CMAKE_MAKE_PROGRAM": ninja,
             "CNNMETRIC_SANITIZE": "ON" if sanitize else "OFF",
@@ -174,9 +179,8 @@ def main() -> None:
         sys.exit(f"error: {error}")
     setup(
         packages=[*find_packages("python"), "cnnmetric.elastix_params", "cnnmetric.models"],
-        # CMake knows the sources, and makes `_itkv4` beside `_core`; this makes the wheel one of
-        # this platform and this Python.
-        ext_modules=[Extension("cnnmetric._core", sources=[])],
+        # CMake knows the sources; this makes the wheel one of this platform and this Python.
+        ext_modules=[Extension(f"cnnmetric.{name}", sources=[]) for name in ("_core", "_itkv4")],
         cmdclass={"build_ext": CMakeBuild},
     )
 
