@@ -86,7 +86,8 @@ ProbeLayout()
   if (problem.empty())
   {
     // Now it is safe to call: a translation in 3D has three parameters, and each of them moves every point.
-    problem = Expect("parameters of a translation", "3", std::to_string(transform->GetNumberOfNonZeroJacobianIndices()));
+    problem =
+      Expect("parameters of a translation", "3", std::to_string(transform->GetNumberOfNonZeroJacobianIndices()));
   }
   if (problem.empty())
   {

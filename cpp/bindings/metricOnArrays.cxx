@@ -83,8 +83,9 @@ template <unsigned int VDimension>
 typename itk::AdvancedTransform<double, VDimension, VDimension>::Pointer
 MakeTransform(const std::string & name)
 {
-  using Similarity =
-    std::conditional_t<VDimension == 3, itk::AdvancedSimilarity3DTransform<double>, itk::AdvancedSimilarity2DTransform<double>>;
+  using Similarity = std::conditional_t<VDimension == 3,
+                                        itk::AdvancedSimilarity3DTransform<double>,
+                                        itk::AdvancedSimilarity2DTransform<double>>;
   if (name == "translation")
   {
     return itk::AdvancedTranslationTransform<double, VDimension>::New().GetPointer();

@@ -25,8 +25,8 @@ PYBIND11_MODULE(_core, module)
   cnnmetric::RegisterErrors();
 
   module.attr("__version__") = CNNMETRIC_VERSION;
-  module.attr("itk_version") =
-    std::to_string(ITK_VERSION_MAJOR) + '.' + std::to_string(ITK_VERSION_MINOR) + '.' + std::to_string(ITK_VERSION_PATCH);
+  module.attr("itk_version") = std::to_string(ITK_VERSION_MAJOR) + '.' + std::to_string(ITK_VERSION_MINOR) + '.' +
+                               std::to_string(ITK_VERSION_PATCH);
   module.attr("elastix_version") = ELASTIX_VERSION_STRING;
 
   module.def("use_onnxruntime", &cnnmetric::Network::UseRuntimeLibrary, py::arg("library"));

@@ -40,7 +40,10 @@ ToArray(const std::vector<float> & values, const std::vector<py::ssize_t> & shap
 
 /** Shape of an array of one block; `leading` axes come before those of space. */
 std::vector<py::ssize_t>
-SpatialShape(const ContiguousArray & array, const unsigned int dimension, const py::ssize_t leading, const std::string & role)
+SpatialShape(const ContiguousArray & array,
+             const unsigned int      dimension,
+             const py::ssize_t       leading,
+             const std::string &     role)
 {
   const std::vector<py::ssize_t> shape(array.shape(), array.shape() + array.ndim());
   if (array.ndim() != leading + static_cast<py::ssize_t>(dimension))
@@ -99,12 +102,15 @@ DefineNetworkOnArrays(py::module_ & module)
          py::arg("number_of_threads"))
     .def_property_readonly("path", [](const Network & network) { return network.GetInformation().path; })
     .def_property_readonly("dimension", [](const Network & network) { return network.GetInformation().dimension; })
-    .def_property_readonly("receptive_field", [](const Network & network) { return network.GetInformation().receptiveField; })
+    .def_property_readonly("receptive_field",
+                           [](const Network & network) { return network.GetInformation().receptiveField; })
     .def_property_readonly("stride", [](const Network & network) { return network.GetInformation().stride; })
     .def_property_readonly("spacing", [](const Network & network) { return network.GetInformation().spacing; })
     .def_property_readonly("modalities", [](const Network & network) { return network.GetInformation().modalities; })
-    .def_property_readonly("lower_quantile", [](const Network & network) { return network.GetInformation().lowerQuantile; })
-    .def_property_readonly("upper_quantile", [](const Network & network) { return network.GetInformation().upperQuantile; })
+    .def_property_readonly("lower_quantile",
+                           [](const Network & network) { return network.GetInformation().lowerQuantile; })
+    .def_property_readonly("upper_quantile",
+                           [](const Network & network) { return network.GetInformation().upperQuantile; })
     .def_property_readonly("device_report", &Network::GetDeviceReport)
     .def("evaluate", &Evaluate, py::kw_only(), py::arg("patches"), py::arg("weights"), py::arg("gradients_wanted"));
 }

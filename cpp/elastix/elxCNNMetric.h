@@ -58,8 +58,8 @@ public:
   ITK_DISALLOW_COPY_AND_MOVE(CNNMetric);
 
   using Self = CNNMetric;
-  using Superclass1 =
-    itk::CNNImageToImageMetric<typename MetricBase<TElastix>::FixedImageType, typename MetricBase<TElastix>::MovingImageType>;
+  using Superclass1 = itk::CNNImageToImageMetric<typename MetricBase<TElastix>::FixedImageType,
+                                                 typename MetricBase<TElastix>::MovingImageType>;
   using Superclass2 = MetricBase<TElastix>;
   using Pointer = itk::SmartPointer<Self>;
   using ConstPointer = itk::SmartPointer<const Self>;

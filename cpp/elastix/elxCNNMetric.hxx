@@ -106,8 +106,8 @@ CNNMetric<TElastix>::Initialize()
     Superclass1::Initialize();
     timer.Stop();
     log::info(this->DescribeSetup());
-    log::info(std::ostringstream{} << "Initialization of CNNMetric took: " << static_cast<std::int64_t>(timer.GetMean() * 1000)
-                                   << " ms.");
+    log::info(std::ostringstream{} << "Initialization of CNNMetric took: "
+                                   << static_cast<std::int64_t>(timer.GetMean() * 1000) << " ms.");
   });
 
 } // end Initialize()
@@ -176,7 +176,8 @@ CNNMetric<TElastix>::SelectNewSamples()
 
 template <typename TElastix>
 auto
-CNNMetric<TElastix>::GetExactValue(const typename Superclass2::ParametersType & parameters) -> typename Superclass2::MeasureType
+CNNMetric<TElastix>::GetExactValue(const typename Superclass2::ParametersType & parameters) ->
+  typename Superclass2::MeasureType
 {
   return GuardEvaluation([&] { return this->GetFullValue(parameters); });
 
@@ -202,7 +203,8 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
   const auto readCount = [&](const std::string & name, const int smallest) {
     const auto count = Read<int>(name, level);
     require(!count || *count >= smallest,
-            name + " is " + std::to_string(count.value_or(0)) + " but must be at least " + std::to_string(smallest) + ".");
+            name + " is " + std::to_string(count.value_or(0)) + " but must be at least " + std::to_string(smallest) +
+              ".");
     return count ? std::optional<unsigned int>(*count) : std::nullopt;
   };
 
@@ -228,7 +230,8 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
   }
 
   // The finest axis decides: a grid coarser than the smoothed image would throw information away.
-  const auto & schedule = itk::Deref(this->GetElastix()->GetElxFixedImagePyramidBase()).GetAsITKBaseType()->GetSchedule();
+  const auto & schedule =
+    itk::Deref(this->GetElastix()->GetElxFixedImagePyramidBase()).GetAsITKBaseType()->GetSchedule();
   settings.gridFactor = *std::min_element(schedule[level], schedule[level] + Superclass1::ImageDimension);
   settings.gridFactor = std::max(settings.gridFactor, 1.0);
   return settings;
@@ -269,7 +272,8 @@ CNNMetric<TElastix>::HasNumberOfSpatialSamples() const
   const auto        index = std::min(GetMetricIndex(), elastix.GetNumberOfImageSamplers() - 1);
   const std::string label = itk::Deref(elastix.GetElxImageSamplerBase(index)).GetComponentLabel();
   const auto &      configuration = itk::Deref(Superclass2::GetConfiguration());
-  return configuration.HasParameter("NumberOfSpatialSamples") || configuration.HasParameter(label + "NumberOfSpatialSamples");
+  return configuration.HasParameter("NumberOfSpatialSamples") ||
+         configuration.HasParameter(label + "NumberOfSpatialSamples");
 
 } // end HasNumberOfSpatialSamples()
 

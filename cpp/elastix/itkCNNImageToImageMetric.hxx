@@ -71,7 +71,8 @@ public:
     Scratch & scratch = m_Scratch[worker];
     // RecursiveBSplineTransform (elastix 5.3.1) writes nothing for a point outside of its grid, where the Jacobian is zero.
     scratch.imageJacobian.Fill(0.0);
-    m_Transform.EvaluateJacobianWithImageGradientProduct(x, metricGradient, scratch.imageJacobian, scratch.nonZeroIndices);
+    m_Transform.EvaluateJacobianWithImageGradientProduct(
+      x, metricGradient, scratch.imageJacobian, scratch.nonZeroIndices);
     for (std::size_t i = 0; i < scratch.nonZeroIndices.size(); ++i)
     {
       derivative[scratch.nonZeroIndices[i]] += scratch.imageJacobian[i];
@@ -131,11 +132,16 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
 
 template <typename TFixedImage, typename TMovingImage>
 auto
-CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValue(const TransformParametersType & parameters) const -> MeasureType
+CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValue(const TransformParametersType & parameters) const
+  -> MeasureType
 {
   return EvaluateAt(parameters, [this](const auto & warp, const unsigned int numberOfWorkers) {
-    return m_PatchMetric.Evaluate(
-      warp, GetSamplingRequest(), GetValidityRule(), this->GetMutableRandomVariateGenerator(), numberOfWorkers, nullptr);
+    return m_PatchMetric.Evaluate(warp,
+                                  GetSamplingRequest(),
+                                  GetValidityRule(),
+                                  this->GetMutableRandomVariateGenerator(),
+                                  numberOfWorkers,
+                                  nullptr);
   });
 
 } // end GetValue()
@@ -164,7 +170,7 @@ template <typename TFixedImage, typename TMovingImage>
 void
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValueAndDerivative(const TransformParametersType & parameters,
                                                                         MeasureType &                   value,
-                                                                        DerivativeType &                derivative) const
+                                                                        DerivativeType & derivative) const
 {
   derivative.SetSize(this->GetNumberOfParameters());
   value = EvaluateAt(parameters, [this, &derivative](const auto & warp, const unsigned int numberOfWorkers) {
@@ -185,7 +191,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValueAndDerivative(const Tr
 
 template <typename TFixedImage, typename TMovingImage>
 auto
-CNNImageToImageMetric<TFixedImage, TMovingImage>::GetFullValue(const TransformParametersType & parameters) const -> MeasureType
+CNNImageToImageMetric<TFixedImage, TMovingImage>::GetFullValue(const TransformParametersType & parameters) const
+  -> MeasureType
 {
   return EvaluateAt(parameters, [this](const auto & warp, const unsigned int numberOfWorkers) {
     return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, nullptr);
@@ -219,8 +226,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetMaps(const TransformParamet
 template <typename TFixedImage, typename TMovingImage>
 template <typename TWork>
 auto
-CNNImageToImageMetric<TFixedImage, TMovingImage>::EvaluateAt(const TransformParametersType & parameters, const TWork & work) const
-  -> MeasureType
+CNNImageToImageMetric<TFixedImage, TMovingImage>::EvaluateAt(const TransformParametersType & parameters,
+                                                             const TWork &                   work) const -> MeasureType
 {
   // Sets the transform's parameters, unless a multi-metric does that for all of its metrics.
   this->BeforeThreadedGetValueAndDerivative(parameters);
@@ -240,7 +247,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::EvaluateAt(const TransformPara
 
 template <typename TFixedImage, typename TMovingImage>
 auto
-CNNImageToImageMetric<TFixedImage, TMovingImage>::GetSamplingRequest() const -> typename PatchMetricType::SamplingRequest
+CNNImageToImageMetric<TFixedImage, TMovingImage>::GetSamplingRequest() const ->
+  typename PatchMetricType::SamplingRequest
 {
   // Asked at every evaluation: optimizers that measure the noise of the gradient give the metric a grid sampler for a while.
   typename PatchMetricType::SamplingRequest request;
@@ -267,7 +275,9 @@ template <typename TFixedImage, typename TMovingImage>
 auto
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValidityRule() const -> typename PatchMetricType::ValidityRule
 {
-  return { this->GetRequiredRatioOfValidSamples(), this->GetFixedImageMask() != nullptr, this->GetMovingImageMask() != nullptr };
+  return { this->GetRequiredRatioOfValidSamples(),
+           this->GetFixedImageMask() != nullptr,
+           this->GetMovingImageMask() != nullptr };
 
 } // end GetValidityRule()
 

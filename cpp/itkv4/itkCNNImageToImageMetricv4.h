@@ -32,7 +32,8 @@ namespace itk
  * \ingroup ITKMetricsv4
  */
 template <typename TFixedImage, typename TMovingImage, typename TVirtualImage = TFixedImage>
-class ITK_TEMPLATE_EXPORT CNNImageToImageMetricv4 : public ImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage, double>
+class ITK_TEMPLATE_EXPORT CNNImageToImageMetricv4
+  : public ImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage, double>
 {
 public:
   ITK_DISALLOW_COPY_AND_MOVE(CNNImageToImageMetricv4);

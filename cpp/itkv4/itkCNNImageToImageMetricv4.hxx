@@ -81,7 +81,8 @@ auto
 CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetValue() const -> MeasureType
 {
   return EvaluateBy([this](const auto & warp, const unsigned int numberOfWorkers) {
-    return m_PatchMetric.Evaluate(warp, GetSamplingRequest(), GetValidityRule(), *m_Generator, numberOfWorkers, nullptr);
+    return m_PatchMetric.Evaluate(
+      warp, GetSamplingRequest(), GetValidityRule(), *m_Generator, numberOfWorkers, nullptr);
   });
 }
 
@@ -97,8 +98,9 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetDerivative
 
 template <typename TFixedImage, typename TMovingImage, typename TVirtualImage>
 void
-CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetValueAndDerivative(MeasureType &    value,
-                                                                                         DerivativeType & derivative) const
+CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetValueAndDerivative(
+  MeasureType &    value,
+  DerivativeType & derivative) const
 {
   derivative.SetSize(this->GetNumberOfParameters());
   value = EvaluateBy([this, &derivative](const auto & warp, const unsigned int numberOfWorkers) {
@@ -141,7 +143,8 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::EvaluateBy(co
 
 template <typename TFixedImage, typename TMovingImage, typename TVirtualImage>
 auto
-CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetFixedDomain() const -> typename PatchMetricType::FixedDomain
+CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetFixedDomain() const ->
+  typename PatchMetricType::FixedDomain
 {
   typename PatchMetricType::FixedDomain fixedDomain;
   fixedDomain.intensity = [this](const auto & x) {
@@ -182,8 +185,8 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetSamplingRe
   request.sampling = cnnmetric::Sampling::Full;
   if (this->m_UseSampledPointSet)
   {
-    const auto share =
-      static_cast<double>(this->GetNumberOfDomainPoints()) / static_cast<double>(this->GetVirtualRegion().GetNumberOfPixels());
+    const auto share = static_cast<double>(this->GetNumberOfDomainPoints()) /
+                       static_cast<double>(this->GetVirtualRegion().GetNumberOfPixels());
     const auto patches = static_cast<double>(m_PatchMetric.GetEvaluator().GetNumberOfPatches());
     request.sampling = cnnmetric::Sampling::Blocks;
     request.numberOfPatches = static_cast<std::size_t>(std::ceil(share * patches));
@@ -205,7 +208,8 @@ template <typename TFixedImage, typename TMovingImage, typename TVirtualImage>
 std::string
 CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::DescribeSetup() const
 {
-  return m_PatchMetric.Describe(GetSamplingRequest(), m_PatchMetric.GetNumberOfWorkers(this->GetMaximumNumberOfWorkUnits()));
+  return m_PatchMetric.Describe(GetSamplingRequest(),
+                                m_PatchMetric.GetNumberOfWorkers(this->GetMaximumNumberOfWorkUnits()));
 }
 
 } // namespace itk

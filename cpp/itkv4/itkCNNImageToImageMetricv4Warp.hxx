@@ -14,7 +14,8 @@ namespace itk
 /** \class TransformWarp
  * \brief I_m(T(x)) and its derivatives by ITK's moving transform and interpolator. */
 template <typename TFixedImage, typename TMovingImage, typename TVirtualImage>
-class CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::TransformWarp : public cnnmetric::Warp<ImageDimension>
+class CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::TransformWarp
+  : public cnnmetric::Warp<ImageDimension>
 {
 public:
   using Base = cnnmetric::Warp<ImageDimension>;
@@ -81,7 +82,8 @@ public:
   bool
   IsInsideMovingMask(const PointType & x) const override
   {
-    return !m_Metric.m_MovingImageMask || m_Metric.m_MovingImageMask->IsInsideInWorldSpace(m_Transform.TransformPoint(x));
+    return !m_Metric.m_MovingImageMask ||
+           m_Metric.m_MovingImageMask->IsInsideInWorldSpace(m_Transform.TransformPoint(x));
   }
 
   void
@@ -96,7 +98,8 @@ public:
       return;
     }
     Scratch & scratch = m_Scratch[worker];
-    m_Transform.ComputeJacobianWithRespectToParametersCachedTemporaries(x, scratch.jacobian, scratch.jacobianByPosition);
+    m_Transform.ComputeJacobianWithRespectToParametersCachedTemporaries(
+      x, scratch.jacobian, scratch.jacobianByPosition);
     const auto numberOfLocalParameters = static_cast<unsigned int>(scratch.jacobian.cols());
 
     // A displacement field moves x by the values of the voxels around it: each gets its share. Otherwise all parameters move x.
@@ -170,7 +173,7 @@ private:
       product.SetIdentity();
       for (SizeValueType n = composite->GetNumberOfTransforms() - 1; n-- > 0;)
       {
-        const auto &                                                   outer = *composite->GetNthTransformConstPointer(n);
+        const auto & outer = *composite->GetNthTransformConstPointer(n);
         typename Superclass::MovingTransformType::JacobianPositionType jacobian;
         outer.ComputeJacobianWithRespectToPosition(y, jacobian);
         product = MatrixType(jacobian) * product;

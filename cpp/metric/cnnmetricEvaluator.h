@@ -140,7 +140,10 @@ private:
 
   /** Eq. 5 for one block: the network's gradient at every voxel, times that of the moving image, times the Jacobian. */
   void
-  AccumulateDerivative(const WarpType & warp, const IndexType & firstVoxel, const IndexType & size, Worker & worker) const;
+  AccumulateDerivative(const WarpType &  warp,
+                       const IndexType & firstVoxel,
+                       const IndexType & size,
+                       Worker &          worker) const;
 
   void
   WarpBlock(const WarpType & warp, const IndexType & firstVoxel, const IndexType & size, Worker & worker) const;

@@ -52,7 +52,8 @@ Evaluator<VDimension>::Evaluator(std::shared_ptr<const Network> network,
   , m_IsFixedPatch(NumberOfElements(grid.GetNumberOfPatches()), 1)
 {
   ForEachIndex(grid.GetSize(), [&](const IndexType & voxel, const std::size_t offset) {
-    m_FixedIntensities[offset] = static_cast<float>(fixedNormalisation.Apply(fixedDomain.intensity(grid.GetPoint(voxel))));
+    m_FixedIntensities[offset] =
+      static_cast<float>(fixedNormalisation.Apply(fixedDomain.intensity(grid.GetPoint(voxel))));
   });
   if (fixedDomain.isInside)
   {
@@ -61,9 +62,9 @@ Evaluator<VDimension>::Evaluator(std::shared_ptr<const Network> network,
     });
     if (std::none_of(m_IsFixedPatch.begin(), m_IsFixedPatch.end(), [](const auto inside) { return inside != 0; }))
     {
-      throw Error(
-        "The fixed mask leaves no patch: none of the " + std::to_string(m_IsFixedPatch.size()) +
-        " patch centres of this resolution is inside of it. Check that the mask lies on the fixed image, or make it larger.");
+      throw Error("The fixed mask leaves no patch: none of the " + std::to_string(m_IsFixedPatch.size()) +
+                  " patch centres of this resolution is inside of it. Check that the mask lies on the fixed image, or "
+                  "make it larger.");
     }
   }
 }
@@ -77,8 +78,9 @@ Evaluator<VDimension>::PatchesPerEdge(const unsigned int blockEdge) const
   const unsigned int s = m_Grid.GetStride();
   if (blockEdge < p || (blockEdge - p) % s != 0)
   {
-    throw Error("A block of " + std::to_string(blockEdge) + " voxels does not fit this model: CNNMetricBlockSize must be " +
-                std::to_string(p) + " + " + std::to_string(s) + " k with k = 0, 1, 2, ...; the nearest is " +
+    throw Error("A block of " + std::to_string(blockEdge) +
+                " voxels does not fit this model: CNNMetricBlockSize must be " + std::to_string(p) + " + " +
+                std::to_string(s) + " k with k = 0, 1, 2, ...; the nearest is " +
                 std::to_string(this->NearestBlockSize(blockEdge)) + ".");
   }
   return (blockEdge - p) / s + 1;
@@ -204,7 +206,10 @@ Evaluator<VDimension>::Evaluate(const WarpType &   warp,
 
 template <unsigned int VDimension>
 void
-Evaluator<VDimension>::EvaluateBlock(const WarpType & warp, const BlockType & block, Worker & worker, Maps * const maps) const
+Evaluator<VDimension>::EvaluateBlock(const WarpType &  warp,
+                                     const BlockType & block,
+                                     Worker &          worker,
+                                     Maps * const      maps) const
 {
   IndexType firstVoxel;
   IndexType size;
@@ -227,7 +232,8 @@ Evaluator<VDimension>::EvaluateBlock(const WarpType & warp, const BlockType & bl
   gradients[1 - m_FixedChannel] = worker.wantsDerivative ? &worker.gradient : nullptr;
   m_Network->Evaluate(memoryOrder, worker.patches, worker.weights, worker.dissimilarity, gradients);
   worker.sums.weight += weight;
-  worker.sums.value += std::inner_product(worker.weights.begin(), worker.weights.end(), worker.dissimilarity.begin(), 0.0);
+  worker.sums.value +=
+    std::inner_product(worker.weights.begin(), worker.weights.end(), worker.dissimilarity.begin(), 0.0);
 
   if (maps)
   {
@@ -327,7 +333,10 @@ Evaluator<VDimension>::WarpBlock(const WarpType &  warp,
 
 template <unsigned int VDimension>
 double
-Evaluator<VDimension>::WeighPatches(const WarpType & warp, const BlockType & block, const IndexType & size, Worker & worker) const
+Evaluator<VDimension>::WeighPatches(const WarpType &  warp,
+                                    const BlockType & block,
+                                    const IndexType & size,
+                                    Worker &          worker) const
 {
   const std::int64_t p = m_Grid.GetReceptiveField();
   const std::int64_t s = m_Grid.GetStride();

@@ -33,7 +33,8 @@ public:
       values.push_back(static_cast<double>(it.Get()));
       if (!std::isfinite(values.back()))
       {
-        throw Error("The " + role + " image has NaN or infinite voxels. Replace them (for example by the background value) " +
+        throw Error("The " + role +
+                    " image has NaN or infinite voxels. Replace them (for example by the background value) " +
                     "before registration.");
       }
     }

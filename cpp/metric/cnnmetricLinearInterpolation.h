@@ -70,14 +70,15 @@ InterpolateLinearly(const itk::Image<TPixel, VDimension> &           image,
 {
   double                         value = 0.0;
   std::array<double, VDimension> perVoxel{};
-  VisitLinearWeights(image.GetBufferedRegion(), position, [&](const auto & index, const double weight, const auto & slope) {
-    const auto intensity = static_cast<double>(image.GetPixel(index));
-    value += weight * intensity;
-    for (unsigned int d = 0; d < VDimension; ++d)
-    {
-      perVoxel[d] += slope[d] * intensity;
-    }
-  });
+  VisitLinearWeights(
+    image.GetBufferedRegion(), position, [&](const auto & index, const double weight, const auto & slope) {
+      const auto intensity = static_cast<double>(image.GetPixel(index));
+      value += weight * intensity;
+      for (unsigned int d = 0; d < VDimension; ++d)
+      {
+        perVoxel[d] += slope[d] * intensity;
+      }
+    });
   for (unsigned int row = 0; row < VDimension; ++row)
   {
     gradient[row] = 0.0;

@@ -138,7 +138,9 @@ private:
   }
 
   void
-  ThrowTooSmall(const ImageBaseType & image, const typename ImageBaseType::RegionType & region, const double spacing) const
+  ThrowTooSmall(const ImageBaseType &                      image,
+                const typename ImageBaseType::RegionType & region,
+                const double                               spacing) const
   {
     std::ostringstream message;
     message << "The fixed image is smaller than the network's receptive field: it measures";
@@ -147,7 +149,8 @@ private:
       message << (d ? " x " : " ") << static_cast<double>(region.GetSize(d)) * image.GetSpacing()[d];
     }
     message << " mm, but a patch of " << m_ReceptiveField << " voxels at a grid spacing of " << spacing << " mm needs "
-            << m_ReceptiveField * spacing << " mm along every axis. Lower CNNMetricGridSpacing for this resolution, use fewer "
+            << m_ReceptiveField * spacing
+            << " mm along every axis. Lower CNNMetricGridSpacing for this resolution, use fewer "
             << "resolutions, or pad the image.";
     throw Error(message.str());
   }

@@ -67,7 +67,8 @@ PatchMetric<VDimension>::Evaluate(const WarpType &        warp,
                                   const unsigned int      numberOfWorkers,
                                   double * const          derivative)
 {
-  const Evaluation evaluation = GetEvaluator().Evaluate(warp, GetBlocks(request, generator), numberOfWorkers, derivative);
+  const Evaluation evaluation =
+    GetEvaluator().Evaluate(warp, GetBlocks(request, generator), numberOfWorkers, derivative);
   CheckValidPatches(evaluation, rule);
   return evaluation;
 }
@@ -158,7 +159,8 @@ PatchMetric<VDimension>::FindFixedChannel() const
   const auto & modalities = m_Network->GetInformation().modalities;
   for (unsigned int channel = 0; channel < 2; ++channel)
   {
-    const bool named = m_Settings.fixedModality == modalities[channel] || modalities[channel] == ModelInformation::AnyModality;
+    const bool named =
+      m_Settings.fixedModality == modalities[channel] || modalities[channel] == ModelInformation::AnyModality;
     if (named || (channel == 0 && m_Settings.fixedModality.empty()))
     {
       return channel;
@@ -187,8 +189,9 @@ PatchMetric<VDimension>::CheckValidPatches(const Evaluation & evaluation, const 
   {
     message << " and " << evaluation.numberOfValidPatches << " of these into the moving mask";
   }
-  message << "; RequiredRatioOfValidSamples asks for a share of " << rule.requiredRatio << ". Check the initial transform"
-          << (rule.hasMovingMask ? " and the moving mask" : "") << ", or lower the ratio.";
+  message << "; RequiredRatioOfValidSamples asks for a share of " << rule.requiredRatio
+          << ". Check the initial transform" << (rule.hasMovingMask ? " and the moving mask" : "")
+          << ", or lower the ratio.";
   throw Error(message.str());
 }
 
@@ -210,8 +213,8 @@ PatchMetric<VDimension>::Describe(const SamplingRequest & request, const unsigne
   text << ", sampling ";
   if (const unsigned int numberOfBlocks = GetNumberOfBlocks(request))
   {
-    text << numberOfBlocks << " blocks of " << m_BlockSize << " voxels (" << m_Evaluator->GetNumberOfPatchesPerBlock(m_BlockSize)
-         << " patches each)";
+    text << numberOfBlocks << " blocks of " << m_BlockSize << " voxels ("
+         << m_Evaluator->GetNumberOfPatchesPerBlock(m_BlockSize) << " patches each)";
   }
   else
   {

@@ -61,8 +61,8 @@ FindModel(const std::string & nameOrPath)
   const std::filesystem::path installed = ModelDirectory() / (nameOrPath + ".onnx");
   if (nameOrPath.empty() || !std::filesystem::is_regular_file(installed))
   {
-    throw ModelError("CNNMetricModel \"" + nameOrPath + "\" is not an installed model (installed: " + ListInstalledModels() +
-                     "). Give one of these names, or the path of an .onnx file.");
+    throw ModelError("CNNMetricModel \"" + nameOrPath + "\" is not an installed model (installed: " +
+                     ListInstalledModels() + "). Give one of these names, or the path of an .onnx file.");
   }
   return installed.string();
 }

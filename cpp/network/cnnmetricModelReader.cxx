@@ -32,11 +32,13 @@ public:
   Text(const std::string & key) const
   {
     char * value = nullptr;
-    Check(Api().ModelMetadataLookupCustomMetadataMap(m_Metadata.get(), m_Allocator, ("cnnmetric." + key).c_str(), &value));
+    Check(
+      Api().ModelMetadataLookupCustomMetadataMap(m_Metadata.get(), m_Allocator, ("cnnmetric." + key).c_str(), &value));
     if (!value)
     {
-      throw ModelError("Model '" + m_Path + "' is an ONNX file but not one of cnnmetric: it lacks the metadata 'cnnmetric." +
-                       key + "'. Export the network with `python -m cnnmetric.train`.");
+      throw ModelError("Model '" + m_Path +
+                       "' is an ONNX file but not one of cnnmetric: it lacks the metadata 'cnnmetric." + key +
+                       "'. Export the network with `python -m cnnmetric.train`.");
     }
     std::string text = value;
     Check(Api().AllocatorFree(m_Allocator, value));
@@ -136,9 +138,9 @@ ReadModelInformation(const OrtSession & session, const std::string & path)
   const unsigned int version = reader.WholeNumber("format_version", 1);
   if (version > ModelInformation::SupportedFormatVersion)
   {
-    throw ModelError("Model '" + path + "' has format version " + std::to_string(version) +
-                     "; this cnnmetric reads up to version " + std::to_string(ModelInformation::SupportedFormatVersion) +
-                     ". Upgrade with: pip install --upgrade cnnmetric");
+    throw ModelError(
+      "Model '" + path + "' has format version " + std::to_string(version) + "; this cnnmetric reads up to version " +
+      std::to_string(ModelInformation::SupportedFormatVersion) + ". Upgrade with: pip install --upgrade cnnmetric");
   }
 
   ModelInformation information;
@@ -170,7 +172,8 @@ ReadModelInformation(const OrtSession & session, const std::string & path)
   if (!(0.0 <= information.lowerQuantile && information.lowerQuantile < information.upperQuantile &&
         information.upperQuantile <= 1.0))
   {
-    throw ModelError("Model '" + path + "' has damaged metadata: the intensity quantiles must satisfy 0 <= lower < upper <= 1.");
+    throw ModelError("Model '" + path +
+                     "' has damaged metadata: the intensity quantiles must satisfy 0 <= lower < upper <= 1.");
   }
   if (const std::string sign = reader.Text("sign"); sign != "dissimilarity")
   {

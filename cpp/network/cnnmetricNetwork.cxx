@@ -66,8 +66,9 @@ ParseDevice(const std::string & device)
   if (device.compare(0, prefix.size(), prefix) != 0 || digits.empty() || digits.size() > 3 ||
       digits.find_first_not_of("0123456789") != std::string::npos)
   {
-    throw Error("Device '" + device +
-                "' is not known. CNNMetricDevice must be \"auto\", \"cpu\" or \"cuda:N\" with N the number of the GPU.");
+    throw Error(
+      "Device '" + device +
+      "' is not known. CNNMetricDevice must be \"auto\", \"cpu\" or \"cuda:N\" with N the number of the GPU.");
   }
   return std::stoi(digits);
 }
@@ -90,8 +91,9 @@ OpenOnCpu(const std::string & path, const unsigned int threadsPerCall)
   }
   catch (const Error & error)
   {
-    throw ModelError("Model '" + path +
-                     "' is not a readable ONNX file (truncated, or of another kind). ONNX Runtime says: " + error.what());
+    throw ModelError(
+      "Model '" + path +
+      "' is not a readable ONNX file (truncated, or of another kind). ONNX Runtime says: " + error.what());
   }
 }
 
@@ -229,7 +231,7 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
   const std::array<bool, 2> wanted{ gradients[0] != nullptr, gradients[1] != nullptr };
   const auto                patchesValue = view(patches, inputShape);
   const auto                weightsValue = view(weights, patchShape);
-  const auto                wantedValue = viewBytes(wanted.data(), sizeof(wanted), { 2 }, ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL);
+  const auto wantedValue = viewBytes(wanted.data(), sizeof(wanted), { 2 }, ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL);
 
   std::vector<Handle<OrtValue>> outputValues;
   std::vector<const char *>     outputNames{ "dissimilarity" };
@@ -246,8 +248,9 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
     }
   }
   std::vector<OrtValue *> outputs;
-  std::transform(
-    outputValues.begin(), outputValues.end(), std::back_inserter(outputs), [](const auto & value) { return value.get(); });
+  std::transform(outputValues.begin(), outputValues.end(), std::back_inserter(outputs), [](const auto & value) {
+    return value.get();
+  });
 
   const std::array<const char *, 3>     inputNames{ "patches", "weights", "gradients_wanted" };
   const std::array<const OrtValue *, 3> inputs{ patchesValue.get(), weightsValue.get(), wantedValue.get() };
