@@ -138,7 +138,7 @@ private:
   mutable MeasureType m_LastValue{};
 };
 
-} // end namespace elastix
+} // namespace elastix
 
 #ifndef ITK_MANUAL_INSTANTIATION
 #  include "elxCNNMetric.hxx"

@@ -18,10 +18,6 @@
 namespace elastix
 {
 
-/**
- * ******************* GuardEvaluation ***********************
- */
-
 template <typename TElastix>
 template <typename TWork>
 auto
@@ -31,13 +27,8 @@ CNNMetric<TElastix>::GuardEvaluation(const TWork & work) const
     cnnmetric::StopUnless(cnnmetric::GetHooks().mayGoOn());
     return work();
   });
+}
 
-} // end GuardEvaluation()
-
-
-/**
- * ******************* BeforeAll ***********************
- */
 
 template <typename TElastix>
 int
@@ -45,13 +36,8 @@ CNNMetric<TElastix>::BeforeAll()
 {
   this->SetUseImageSampler(itk::Deref(this->GetElastix()).GetNumberOfImageSamplers() > 0);
   return 0;
+}
 
-} // end BeforeAll()
-
-
-/**
- * ******************* BeforeEachResolution ***********************
- */
 
 template <typename TElastix>
 void
@@ -67,13 +53,8 @@ CNNMetric<TElastix>::BeforeEachResolution()
     this->SetOriginalImages(elastix.GetFixedImage(std::min(index, elastix.GetNumberOfFixedImages() - 1)),
                             elastix.GetMovingImage(std::min(index, elastix.GetNumberOfMovingImages() - 1)));
   });
+}
 
-} // end BeforeEachResolution()
-
-
-/**
- * ******************* AfterEachIteration ***********************
- */
 
 template <typename TElastix>
 void
@@ -88,13 +69,8 @@ CNNMetric<TElastix>::AfterEachIteration()
     iteration.stepSize = GetStepSize(itk::Deref(itk::Deref(elastix.GetElxOptimizerBase()).GetAsITKBaseType()));
     cnnmetric::StopUnless(cnnmetric::GetHooks().afterIteration(iteration));
   });
+}
 
-} // end AfterEachIteration()
-
-
-/**
- * ******************* Initialize ***********************
- */
 
 template <typename TElastix>
 void
@@ -109,13 +85,8 @@ CNNMetric<TElastix>::Initialize()
     log::info(std::ostringstream{} << "Initialization of CNNMetric took: "
                                    << static_cast<std::int64_t>(timer.GetMean() * 1000) << " ms.");
   });
+}
 
-} // end Initialize()
-
-
-/**
- * ******************* GetValue ***********************
- */
 
 template <typename TElastix>
 auto
@@ -123,13 +94,8 @@ CNNMetric<TElastix>::GetValue(const TransformParametersType & parameters) const 
 {
   m_LastValue = GuardEvaluation([&] { return Superclass1::GetValue(parameters); });
   return m_LastValue;
+}
 
-} // end GetValue()
-
-
-/**
- * ******************* GetDerivative ***********************
- */
 
 template <typename TElastix>
 void
@@ -137,13 +103,8 @@ CNNMetric<TElastix>::GetDerivative(const TransformParametersType & parameters, D
 {
   MeasureType value{};
   this->GetValueAndDerivative(parameters, value, derivative);
+}
 
-} // end GetDerivative()
-
-
-/**
- * ******************* GetValueAndDerivative ***********************
- */
 
 template <typename TElastix>
 void
@@ -153,26 +114,16 @@ CNNMetric<TElastix>::GetValueAndDerivative(const TransformParametersType & param
 {
   GuardEvaluation([&] { Superclass1::GetValueAndDerivative(parameters, value, derivative); });
   m_LastValue = value;
+}
 
-} // end GetValueAndDerivative()
-
-
-/**
- * ******************* SelectNewSamples ***********************
- */
 
 template <typename TElastix>
 void
 CNNMetric<TElastix>::SelectNewSamples()
 {
   this->DrawNewBlocks();
+}
 
-} // end SelectNewSamples()
-
-
-/**
- * ******************* GetExactValue ***********************
- */
 
 template <typename TElastix>
 auto
@@ -180,13 +131,8 @@ CNNMetric<TElastix>::GetExactValue(const typename Superclass2::ParametersType & 
   typename Superclass2::MeasureType
 {
   return GuardEvaluation([&] { return this->GetFullValue(parameters); });
+}
 
-} // end GetExactValue()
-
-
-/**
- * ******************* ReadSettings ***********************
- */
 
 template <typename TElastix>
 cnnmetric::Settings
@@ -235,13 +181,8 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
   settings.gridFactor = *std::min_element(schedule[level], schedule[level] + Superclass1::ImageDimension);
   settings.gridFactor = std::max(settings.gridFactor, 1.0);
   return settings;
+}
 
-} // end ReadSettings()
-
-
-/**
- * ******************* Read ***********************
- */
 
 template <typename TElastix>
 template <typename TValue>
@@ -252,13 +193,8 @@ CNNMetric<TElastix>::Read(const std::string & name, const unsigned int level) co
   const bool isGiven =
     itk::Deref(Superclass2::GetConfiguration()).ReadParameter(value, name, this->GetComponentLabel(), level, 0, false);
   return isGiven ? std::optional<TValue>(value) : std::nullopt;
+}
 
-} // end Read()
-
-
-/**
- * ******************* HasNumberOfSpatialSamples ***********************
- */
 
 template <typename TElastix>
 bool
@@ -274,13 +210,8 @@ CNNMetric<TElastix>::HasNumberOfSpatialSamples() const
   const auto &      configuration = itk::Deref(Superclass2::GetConfiguration());
   return configuration.HasParameter("NumberOfSpatialSamples") ||
          configuration.HasParameter(label + "NumberOfSpatialSamples");
+}
 
-} // end HasNumberOfSpatialSamples()
-
-
-/**
- * ******************* GetMetricIndex ***********************
- */
 
 template <typename TElastix>
 unsigned int
@@ -295,9 +226,8 @@ CNNMetric<TElastix>::GetMetricIndex() const
     }
   }
   return 0;
+}
 
-} // end GetMetricIndex()
-
-} // end namespace elastix
+} // namespace elastix
 
 #endif

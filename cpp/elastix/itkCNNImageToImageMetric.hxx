@@ -12,10 +12,8 @@
 namespace itk
 {
 
-/**
- * ******************* AdvancedWarp ***********************
- */
-
+/** \class AdvancedWarp
+ * \brief I_m(T(x)) and its derivatives by elastix's transform and interpolator. */
 template <typename TFixedImage, typename TMovingImage>
 class CNNImageToImageMetric<TFixedImage, TMovingImage>::AdvancedWarp : public cnnmetric::Warp<ImageDimension>
 {
@@ -92,10 +90,6 @@ private:
 };
 
 
-/**
- * ******************* Initialize ***********************
- */
-
 template <typename TFixedImage, typename TMovingImage>
 void
 CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
@@ -122,13 +116,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
                            fixedDomain,
                            m_OriginalFixedImage ? *m_OriginalFixedImage : fixedImage,
                            m_OriginalMovingImage ? *m_OriginalMovingImage : *this->GetMovingImage());
+}
 
-} // end Initialize()
-
-
-/**
- * ******************* GetValue ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 auto
@@ -143,13 +132,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValue(const TransformParame
                                   numberOfWorkers,
                                   nullptr);
   });
+}
 
-} // end GetValue()
-
-
-/**
- * ******************* GetDerivative ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 void
@@ -158,13 +142,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetDerivative(const TransformP
 {
   MeasureType value{};
   this->GetValueAndDerivative(parameters, value, derivative);
+}
 
-} // end GetDerivative()
-
-
-/**
- * ******************* GetValueAndDerivative ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 void
@@ -181,13 +160,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValueAndDerivative(const Tr
                                   numberOfWorkers,
                                   derivative.data_block());
   });
+}
 
-} // end GetValueAndDerivative()
-
-
-/**
- * ******************* GetFullValue ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 auto
@@ -197,13 +171,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetFullValue(const TransformPa
   return EvaluateAt(parameters, [this](const auto & warp, const unsigned int numberOfWorkers) {
     return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, nullptr);
   });
+}
 
-} // end GetFullValue()
-
-
-/**
- * ******************* GetMaps ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 cnnmetric::Maps
@@ -215,13 +184,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetMaps(const TransformParamet
     return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, derivative.data_block(), &maps);
   });
   return maps;
+}
 
-} // end GetMaps()
-
-
-/**
- * ******************* EvaluateAt ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 template <typename TWork>
@@ -237,13 +201,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::EvaluateAt(const TransformPara
   const cnnmetric::Evaluation evaluation = work(warp, numberOfWorkers);
   this->m_NumberOfPixelsCounted = evaluation.numberOfValidPatches;
   return evaluation.value;
+}
 
-} // end EvaluateAt()
-
-
-/**
- * ******************* GetSamplingRequest ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 auto
@@ -263,13 +222,8 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetSamplingRequest() const ->
     request.numberOfPatches = sampler->GetNumberOfSamples();
   }
   return request;
+}
 
-} // end GetSamplingRequest()
-
-
-/**
- * ******************* GetValidityRule ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 auto
@@ -278,35 +232,24 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetValidityRule() const -> typ
   return { this->GetRequiredRatioOfValidSamples(),
            this->GetFixedImageMask() != nullptr,
            this->GetMovingImageMask() != nullptr };
+}
 
-} // end GetValidityRule()
-
-
-/**
- * ******************* GetNumberOfWorkers ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 unsigned int
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetNumberOfWorkers() const
 {
   return this->GetUseMultiThread() ? m_PatchMetric.GetNumberOfWorkers(this->GetNumberOfWorkUnits()) : 1;
+}
 
-} // end GetNumberOfWorkers()
-
-
-/**
- * ******************* DescribeSetup ***********************
- */
 
 template <typename TFixedImage, typename TMovingImage>
 std::string
 CNNImageToImageMetric<TFixedImage, TMovingImage>::DescribeSetup() const
 {
   return m_PatchMetric.Describe(GetSamplingRequest(), GetNumberOfWorkers());
+}
 
-} // end DescribeSetup()
-
-} // end namespace itk
+} // namespace itk
 
 #endif
