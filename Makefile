@@ -15,8 +15,8 @@ SOURCES := CMakeLists.txt pyproject.toml setup.py README.md LICENSE MANIFEST.in 
 	-not -path '*/.*' -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so')
 CPP_SOURCES := $(shell find cpp -name '*.h' -o -name '*.hxx' -o -name '*.cxx')
 
-# What `make sanitize` runs: the tests that go through the C++ code, but for the one that measures memory,
-# which the sanitizer holds on to.
+# What `make sanitize` runs: the tests of the C++ code, except the one that measures memory, because the
+# sanitizer does not give memory back.
 SANITIZE_TESTS := tests/metric tests/plugin/test_error_messages.py tests/plugin/test_iteration.py \
 	tests/plugin/test_steady.py tests/registration/test_itkv4_registration.py tests/registration/test_registration.py \
 	--deselect tests/plugin/test_steady.py::test_memory_stays_flat
@@ -36,10 +36,11 @@ test: $(VENV)/made-dev $(VENV)/made-package ## run the tests, but for the slow o
 test-slow: $(VENV)/made-dev $(VENV)/made-package ## run the slow tests
 	@$(BIN)/python -m pytest -m slow
 
-# Python is not made with sanitizers, so their library has to be loaded before it; and the C++ library with
-# it, whose exceptions the sanitizer follows. As ldd finds them, they are those of the compiler that was used.
-# Not looked for are leaks, of which the interpreter and the wheels have many; tests/plugin/test_steady.py is for ours.
-# Not through pytest's capture, in which a report would end with the process.
+# Python is not built with sanitizers, so their library has to be loaded before it, and with it the C++
+# library, whose exceptions the sanitizer follows. ldd finds those of the compiler in use.
+# Leaks are not searched for, because the interpreter and the wheels have many; tests/plugin/test_steady.py
+# finds those of the plugin. pytest captures Python's own output alone, so that a report is not lost with the
+# process.
 sanitize: $(VENV)/made-dev ## run tests with the address and undefined-behaviour sanitizers in the C++ code
 	@echo 'Building in build/sanitize (the first time some minutes)'
 	@rm -rf build/sanitize/python
@@ -94,8 +95,8 @@ $(VENV)/made-dev: $(VENV)/made-base
 	@$(PIP) install -r $(VENV)/requirements-dev.txt
 	@touch $@
 
-# Not editable: what is tested is what users get. `build/` keeps the compiled objects, but no file of
-# the package that is no longer in the sources.
+# Not editable, so that tests run what users get. `build/` keeps the compiled objects, but not the copies
+# of the package's files, some of which may be gone from the sources.
 $(VENV)/made-package: $(VENV)/made-base $(VENV)/sources.txt $(SOURCES)
 	@echo 'Building and installing cnnmetric (the first time some minutes)'
 	@rm -rf build/lib.*

@@ -34,7 +34,8 @@ from debian_archive import ArchiveError
 from debian_archive import Package
 from debian_archive import fetch
 
-# Tried in this order. Of the last one only ONNX Runtime will do, but it no longer changes.
+# Tried in this order. Of the last one only ONNX Runtime fits, but its files stay the same, because
+# it is a stable release.
 SUITES = ("forky", "sid", "trixie")
 
 

@@ -15,7 +15,7 @@ namespace cnnmetric
 void
 RegisterErrors()
 {
-  // Local to the module: the other one has translators of its own.
+  // Local to the module, because each of the two modules registers translators.
   py::register_local_exception_translator([](std::exception_ptr pointer) {
     const auto raise = [](const char * const className, const char * const message) {
       const py::object type = py::module_::import("cnnmetric.errors").attr(className);

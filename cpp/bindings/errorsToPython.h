@@ -5,7 +5,8 @@
 namespace cnnmetric
 {
 
-/** Our errors become the Python classes of python/cnnmetric/errors.py; ITK's become MetricError with ITK's own words. */
+/** Translate exceptions for Python: ours into the classes of python/cnnmetric/errors.py, ITK's into MetricError with
+ * ITK's own text. */
 void
 RegisterErrors();
 

@@ -11,19 +11,21 @@ namespace cnnmetric
 namespace
 {
 
-/** Owned; nullptr: none. Not a py::object, whose destructor at the end of a thread would need the interpreter. */
+/** The exception that a hook has raised in this thread: an owned reference, or nullptr for none. It is not a
+ * py::object, because the destructor of one would need the interpreter at the end of the thread. */
 thread_local PyObject * interruption = nullptr;
 
-/** Set at import, never freed: registrations may outlive the module. */
+/** An owned reference. It is never freed, because registrations may outlive the module. */
 PyObject * iterationCallback = nullptr;
 
-/** Run a piece of Python; keep the exception that it raises for take_interruption(). */
+/** Run a piece of Python.
+ * \return false if it has raised an exception, which is kept for take_interruption() */
 template <typename TWork>
 bool
 RunPython(const TWork & work)
 {
-  // ITK may hold Python's lock during a registration. A thread of its own that waited for the lock would wait for ever; only the thread that
-  // Python has called from may have it.
+  // ITK may hold Python's lock during a registration, and a thread of ITK's own would then wait for the lock for ever.
+  // So only a thread that Python knows takes it.
   if (!PyGILState_GetThisThreadState())
   {
     return true;
@@ -49,7 +51,7 @@ DefineInterruption(py::module_ & module)
 {
   GetHooks().mayGoOn = [] {
     return RunPython([] {
-      // Python notes a signal at once but acts on it only when it runs again, which would be after the registration.
+      // Python notes a signal at once but acts on it only when it runs again, which is after the registration.
       if (PyErr_CheckSignals() != 0)
       {
         throw py::error_already_set();

@@ -7,13 +7,13 @@
 namespace cnnmetric
 {
 
-/** Let Ctrl-C stop a registration, and define take_interruption(): the Python exception that has stopped the last registration of this
- * thread, or None. */
+/** Let Ctrl-C stop a registration. Defines take_interruption(), which returns the Python exception that has stopped the
+ * last registration of this thread, or None. */
 void
 DefineInterruption(pybind11::module_ & module);
 
-/** Define set_iteration_callback(callable): called with (level, number, value, step_size) in the registration's thread. An exception that it
- * raises stops the registration; take_interruption() returns it. */
+/** Define set_iteration_callback(callable). The thread of the registration calls it with (level, number, value,
+ * step_size). An exception that it raises stops the registration, and take_interruption() returns it. */
 void
 DefineIterationCallback(pybind11::module_ & module);
 

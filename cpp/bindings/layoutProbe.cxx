@@ -27,7 +27,7 @@ CreateComponent(const std::string & name)
   return creator ? creator() : nullptr;
 }
 
-/** Name, as the wheel exports it, of the function that a virtual call would reach. */
+/** Name under which a library exports the function at an address. */
 std::string
 NameOfFunction(const void * const address)
 {
@@ -38,6 +38,7 @@ NameOfFunction(const void * const address)
 // GCC resolves a member function pointer through an object's table into a plain address, without calling it.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpmf-conversions"
+/** Name of the function that a virtual call of a member of the object reaches. */
 template <typename TObject, typename TMember>
 std::string
 NameOfSlot(const TObject & object, TMember member)
@@ -46,6 +47,7 @@ NameOfSlot(const TObject & object, TMember member)
 }
 #pragma GCC diagnostic pop
 
+/** Empty if the text that was found contains the expected one, else a sentence about the difference. */
 std::string
 Expect(const std::string & what, const std::string & expected, const std::string & found)
 {
@@ -67,7 +69,8 @@ ProbeLayout()
     return "its components are not of the classes that we were compiled against";
   }
 
-  // The last virtual function that itk::Transform and itk::AdvancedTransform declare: any function more or less shifts them.
+  // The last virtual functions that itk::Transform and itk::AdvancedTransform declare. Any function more or less in
+  // front of them shifts them.
   std::string problem = Expect("table of itk::AdvancedTransform",
                                "GetNumberOfNonZeroJacobianIndices",
                                NameOfSlot(*transform, &TransformType::GetNumberOfNonZeroJacobianIndices));
@@ -85,13 +88,13 @@ ProbeLayout()
   }
   if (problem.empty())
   {
-    // Now it is safe to call: a translation in 3D has three parameters, and each of them moves every point.
+    // The table is right, so a call is safe: each of the three parameters of a translation in 3D moves every point.
     problem =
       Expect("parameters of a translation", "3", std::to_string(transform->GetNumberOfNonZeroJacobianIndices()));
   }
   if (problem.empty())
   {
-    // Data members at the far end of the metric, read through inline functions of our headers.
+    // Data members at the far end of the metric, read through inline functions of the headers.
     problem = Expect("members of itk::AdvancedImageToImageMetric",
                      "sampler 1, ratio 0.25",
                      "sampler " + std::to_string(metric->GetUseImageSampler()) + ", ratio " +

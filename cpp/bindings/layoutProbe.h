@@ -9,11 +9,13 @@ namespace cnnmetric
 
 /** Compare the class layout that this extension was compiled with to that of the loaded wheel.
  *
- * Takes objects that the wheel itself creates and asks three things of them: whether the slots of the virtual function table hold the
- * functions we take them for (looked up by name, so that a wrong table is found without calling into it), whether a
- * virtual call returns the answer that is known, and whether data members hold their known default values.
+ * The probe asks three things of objects that the wheel itself creates:
+ * - Do the slots of their virtual function tables hold the expected functions? The probe compares names, so that it
+ *   finds a wrong table without calling into it.
+ * - Does a virtual call return the known answer?
+ * - Do data members hold their known default values?
  *
- * \return an empty text when all agree, else what does not */
+ * \return an empty text if all agree, else what does not */
 std::string
 ProbeLayout();
 

@@ -12,7 +12,8 @@
 namespace cnnmetric
 {
 
-/** Values on a lattice as (array, position of the first value, distance along each axis): array axes z, y, x; position in mm, x, y, z. */
+/** Values on a lattice as (array, position of the first value, distance along each axis). The axes of the array are
+ * z, y, x; the position is x, y, z in mm. */
 template <unsigned int VDimension>
 pybind11::tuple
 LatticeToPython(const std::vector<float> &                        values,
@@ -25,7 +26,7 @@ LatticeToPython(const std::vector<float> &                        values,
   return pybind11::make_tuple(array, std::vector<double>(origin.Begin(), origin.End()), spacing);
 }
 
-/** (dissimilarity, derivative), each as of LatticeToPython. */
+/** (dissimilarity, derivative), each as LatticeToPython returns it. */
 template <unsigned int VDimension>
 pybind11::tuple
 MapsToPython(const Maps & maps, const PatchGrid<VDimension> & grid, const double gridSpacing)

@@ -235,7 +235,8 @@ private:
     return mask;
   }
 
-  /** elastix's B-spline transforms keep a pointer to the parameters, so they live as long as this object. */
+  /** Check and keep the parameters. elastix's B-spline transforms hold a pointer to them, so that they have to live as
+   * long as this object. */
   const ParametersType &
   SetParameters(const std::vector<double> & parameters)
   {

@@ -7,8 +7,8 @@
 namespace cnnmetric
 {
 
-/** Define _core.MetricOnArrays: the metric that elastix runs, on NumPy images and with one of elastix's transforms, outside of a
- * registration. */
+/** Define _core.MetricOnArrays2D and MetricOnArrays3D: the metric that elastix runs, outside of a registration, on
+ * NumPy arrays and with one of elastix's transforms. */
 void
 DefineMetricOnArrays(pybind11::module_ & module);
 

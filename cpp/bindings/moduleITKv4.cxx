@@ -19,10 +19,14 @@ namespace cnnmetric
 namespace
 {
 
-/** Compare the class that ours inherits from to one of the loaded wheel, by questions with known answers: a virtual function of its base, one of
- * its own and a data member at its far end. (The wheel does not export the names of its functions, which elastix's probe compares.)
+/** Compare the layout of the class that ours inherits from to that of the loaded wheel.
+ *
+ * The probe asks an object of the wheel for known answers: from a virtual function of the base class, from one of the
+ * class itself, and from data members at its far end. It cannot compare the names of functions, as the probe for
+ * elastix does, because ITK's wheel does not export them.
+ *
  * \param metric a new itk.MeanSquaresImageToImageMetricv4 of 3D images of float
- * \return an empty text when both agree, else what does not */
+ * \return an empty text if both agree, else what does not */
 std::string
 ProbeLayout(const py::object & metric)
 {
@@ -171,7 +175,7 @@ PYBIND11_MODULE(_itkv4, module)
   cnnmetric::RegisterErrors();
   cnnmetric::DefineInterruption(module);
   cnnmetric::DefineSettings(module);
-  // A shared library of its own has a state of its own.
+  // This library has its own copy of the code that loads ONNX Runtime, so it has to be told as well.
   module.def("use_onnxruntime", &cnnmetric::Network::UseRuntimeLibrary, py::arg("library"));
   module.def("probe_layout", &cnnmetric::ProbeLayout, py::arg("metric"));
   module.def("take_last_error", &cnnmetric::TakeLastError);

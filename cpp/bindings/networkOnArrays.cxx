@@ -38,7 +38,8 @@ ToArray(const std::vector<float> & values, const std::vector<py::ssize_t> & shap
   return array;
 }
 
-/** Shape of an array of one block; `leading` axes come before those of space. */
+/** Spatial shape of an array of one block, in which `leading` other axes come first.
+ * \param role for the message, for example "patches" */
 std::vector<py::ssize_t>
 SpatialShape(const ContiguousArray & array,
              const unsigned int      dimension,
@@ -54,7 +55,8 @@ SpatialShape(const ContiguousArray & array,
   return { shape.begin() + leading, shape.end() };
 }
 
-/** Evaluate one block: dissimilarity, and the gradients of first and second modality, each None where it is not wanted. */
+/** Evaluate one block.
+ * \return dissimilarity, and the gradients of the first and the second modality: None for one that is not wanted */
 std::tuple<ContiguousArray, py::object, py::object>
 Evaluate(const Network &             network,
          const ContiguousArray &     patches,

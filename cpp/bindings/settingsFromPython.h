@@ -10,7 +10,7 @@
 namespace cnnmetric
 {
 
-/** Define `Settings` in a module of ours; both modules that need it have their own. */
+/** Define `Settings` in a module. The class is local to the module, because both modules define it. */
 inline void
 DefineSettings(pybind11::module_ & module)
 {

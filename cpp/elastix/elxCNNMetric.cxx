@@ -24,7 +24,7 @@ CNNMetricParameterNames()
 namespace
 {
 
-/** Gives elastix the creator for one internal image type. */
+/** Give elastix the creator for one internal image type. */
 template <typename TPixel, unsigned int VDimension>
 void
 InstallFor(const std::string & pixelType)
@@ -32,7 +32,8 @@ InstallFor(const std::string & pixelType)
   using ImageType = itk::Image<TPixel, VDimension>;
   using ComponentType = CNNMetric<ElastixTemplate<ImageType, ImageType>>;
 
-  // The accessor of the mutable database is private in elastix 5.3.1. The public one returns the same object, which is not const itself.
+  // The accessor of the mutable database is private in elastix 5.3.1. The public one returns the same object, which is
+  // not const itself.
   auto &     database = const_cast<ComponentDatabase &>(MainBase::GetComponentDatabase());
   const auto index = database.GetIndex(pixelType, VDimension, pixelType, VDimension);
   // Index 0 is elastix's "not supported": the wheel decides which image types there are.
@@ -54,8 +55,8 @@ InstallCNNMetric()
   {
     return;
   }
-  // The wheel's image types, but for 4D: a network compares patches of two or three dimensions (python/cnnmetric/plugin/failures.py says so to
-  // who tries).
+  // The wheel also supports 4D images, but a network compares patches of two or three dimensions. The Python package
+  // refuses 4D images with an explanation (python/cnnmetric/plugin/failures.py).
   InstallFor<float, 2>("float");
   InstallFor<float, 3>("float");
   InstallFor<short, 3>("short");

@@ -15,7 +15,7 @@ namespace elastix
  * \class CNNMetric
  * \brief The learned metric of Simonovsky et al. 2016 as an elastix component.
  *
- * Reads the parameter file, logs, and forwards to itk::CNNImageToImageMetric.
+ * This class reads the parameter file, writes to the log, and forwards to itk::CNNImageToImageMetric.
  *
  * The parameters used in this class are (one value, or one per resolution):
  * \parameter Metric: Select this metric as follows:\n
@@ -28,21 +28,23 @@ namespace elastix
  *    The default is the model's first modality.
  * \parameter CNNMetricSampling: "Blocks" for random blocks, "Full" for the whole image.\n
  *    <tt>(CNNMetricSampling "Blocks")</tt>\n
- *    The default is what ImageSampler says: "Full" for "Full" and "Grid", "Blocks" for the random samplers and where there is none.
- * \parameter CNNMetricNumberOfBlocks: number of random blocks per evaluation; new ones in every iteration if\n
+ *    The default depends on ImageSampler: "Full" for "Full" and "Grid", "Blocks" for the random samplers and where
+ *    there is none.
+ * \parameter CNNMetricNumberOfBlocks: number of random blocks per evaluation. They are drawn anew in every iteration if
  *    NewSamplesEveryIteration is "true".\n
  *    <tt>(CNNMetricNumberOfBlocks 8)</tt>\n
  *    The default is as many as hold NumberOfSpatialSamples patches; 8 where that is not given.
- * \parameter CNNMetricBlockSize: edge of a block, or of a tile in Full mode, in voxels of the evaluation grid; receptive field + k stride.\n
+ * \parameter CNNMetricBlockSize: edge of a block, or of a tile in Full mode, in voxels of the evaluation grid:
+ *    receptive field + k stride.\n
  *    <tt>(CNNMetricBlockSize 27)</tt>\n
- *    The default is the model's nearest to 33.
+ *    The default is the size nearest to 33 that fits the model.
  * \parameter CNNMetricGridSpacing: voxel size of the evaluation grid in mm.\n
  *    <tt>(CNNMetricGridSpacing 2.0 1.0)</tt>\n
  *    The default is the model's training voxel size times the level's FixedImagePyramidSchedule factor.
  * \parameter CNNMetricDevice: "auto", "cpu" or "cuda:N".\n
  *    <tt>(CNNMetricDevice "auto")</tt>\n
  *    The default is "auto": the first CUDA device if it can be used, else the CPU.
- * \parameter CNNMetricNumberOfThreads: threads of this metric; 0 for what elastix was told.\n
+ * \parameter CNNMetricNumberOfThreads: threads of this metric; 0 for as many as elastix uses.\n
  *    <tt>(CNNMetricNumberOfThreads 0)</tt>\n
  *    The default is 0.
  *
@@ -72,7 +74,7 @@ public:
   using typename Superclass1::MeasureType;
   using typename Superclass1::TransformParametersType;
 
-  /** Use a sampler if the parameter file names one; elastix asks before it hands out the samplers. */
+  /** Use an image sampler if the parameter file names one. elastix hands out the samplers after this. */
   int
   BeforeAll() override;
 
@@ -80,7 +82,7 @@ public:
   void
   BeforeEachResolution() override;
 
-  /** Report to the caller (cnnmetric::Hooks). */
+  /** Report the iteration to the caller of the registration (cnnmetric::Hooks). */
   void
   AfterEachIteration() override;
 
@@ -98,7 +100,7 @@ public:
                         MeasureType &                   value,
                         DerivativeType &                derivative) const override;
 
-  /** NewSamplesEveryIteration: new blocks. */
+  /** Draw new blocks. elastix calls this if NewSamplesEveryIteration is "true". */
   void
   SelectNewSamples() override;
 
@@ -106,7 +108,7 @@ protected:
   CNNMetric() = default;
   ~CNNMetric() override = default;
 
-  /** ShowExactMetricValue: the whole grid. */
+  /** The value over the whole grid. elastix asks for it if ShowExactMetricValue is "true". */
   typename Superclass2::MeasureType
   GetExactValue(const typename Superclass2::ParametersType & parameters) override;
 
@@ -116,7 +118,7 @@ private:
   cnnmetric::Settings
   ReadSettings(unsigned int level) const;
 
-  /** Read one value of a parameter, for this metric's label and this level, if it is given. */
+  /** The value of a parameter for this metric's label and this level; nothing if it is not given. */
   template <typename TValue>
   std::optional<TValue>
   Read(const std::string & name, unsigned int level) const;
@@ -129,12 +131,12 @@ private:
   unsigned int
   GetMetricIndex() const;
 
-  /** cnnmetric::Guard(work) for an evaluation: first asks whether the caller wants to stop. */
+  /** Run an evaluation in cnnmetric::Guard, unless the caller of the registration wants to stop. */
   template <typename TWork>
   auto
   GuardEvaluation(const TWork & work) const;
 
-  /** Of the last evaluation that the optimizer asked for. */
+  /** The value of the optimizer's last evaluation, for AfterEachIteration(). */
   mutable MeasureType m_LastValue{};
 };
 

@@ -175,7 +175,7 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
     settings.gridSpacing = *gridSpacing;
   }
 
-  // The finest axis decides: a grid coarser than the smoothed image would throw information away.
+  // The finest axis decides, because a grid that is coarser than the smoothed image would lose information.
   const auto & schedule =
     itk::Deref(this->GetElastix()->GetElxFixedImagePyramidBase()).GetAsITKBaseType()->GetSchedule();
   settings.gridFactor = *std::min_element(schedule[level], schedule[level] + Superclass1::ImageDimension);

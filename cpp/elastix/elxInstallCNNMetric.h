@@ -8,12 +8,12 @@
 namespace elastix
 {
 
-/** The parameter names that CNNMetric reads; any other `CNNMetric...` name is a mistake. */
+/** The names of the parameters that CNNMetric reads. Any other name that begins with CNNMetric is a mistake. */
 const std::vector<std::string> &
 CNNMetricParameterNames();
 
-/** Register CNNMetric in the component database of the loaded wheel. elastix's own plugin loader knows a single name that is not ours,
- * so the creators go straight into the database. Does nothing the second time. Not thread-safe: the caller locks. */
+/** Register CNNMetric in the component database of the loaded wheel. elastix itself installs only the components that
+ * it was compiled with. A second call does nothing. Not thread-safe: the caller locks. */
 void
 InstallCNNMetric();
 

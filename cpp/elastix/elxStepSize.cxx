@@ -15,7 +15,7 @@ namespace elastix
 double
 GetStepSize(const itk::Object & optimizer)
 {
-  // The base of the adaptive stochastic, the standard and the preconditioned gradient descent.
+  // The base class of the adaptive stochastic, the standard and the preconditioned gradient descent.
   if (const auto * const gradientDescent = dynamic_cast<const itk::GradientDescentOptimizer2 *>(&optimizer))
   {
     return gradientDescent->GetLearningRate();

@@ -10,8 +10,8 @@ class Object;
 namespace elastix
 {
 
-/** The step of an optimizer's current iteration, as it prints it in its log. elastix's optimizers have no common name for it.
- * NaN for those that have none. */
+/** The step size of an optimizer's current iteration, as it stands in the log; NaN for an optimizer without one.
+ * elastix's optimizers have no common function for it. */
 double
 GetStepSize(const itk::Object & optimizer);
 

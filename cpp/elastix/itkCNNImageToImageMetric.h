@@ -12,10 +12,10 @@ namespace itk
 {
 
 /** \class CNNImageToImageMetric
- * \brief elastix's interface to the learned metric: translates, computes nothing itself.
+ * \brief elastix's interface to the learned metric of Simonovsky et al. 2016: an adapter that computes nothing itself.
  *
- * The metric is cnnmetric::PatchMetric. This class hands it elastix's images, masks, samplers and threads, and wraps elastix's
- * interpolator and transform into a cnnmetric::Warp.
+ * The metric is cnnmetric::PatchMetric. This class hands it elastix's images, masks, samplers and threads, and wraps
+ * elastix's interpolator and transform into a cnnmetric::Warp.
  *
  * Set the properties, then the images, transform and interpolator as for any metric, then call Initialize().
  */
@@ -51,7 +51,7 @@ public:
     m_Settings = settings;
   }
 
-  /** The full-resolution images, from which the intensity normalisation is taken at every level. */
+  /** The full-resolution images. The intensity normalisation comes from them at every level. */
   void
   SetOriginalImages(const FixedImageType * fixedImage, const MovingImageType * movingImage)
   {
@@ -59,11 +59,12 @@ public:
     m_OriginalMovingImage = movingImage;
   }
 
-  /** Whether the number of samples of a random sampler was asked for by the user, and is not just its default. */
+  /** Whether the user has set the number of samples of a random sampler. If not, it is the sampler's default, which the
+   * metric does not follow. */
   itkSetMacro(UseNumberOfSpatialSamples, bool);
   itkGetConstMacro(UseNumberOfSpatialSamples, bool);
 
-  /** Loads the model if it is not yet loaded, checks the images, samples the fixed image. */
+  /** Load the model unless it is loaded, check the images, and sample the fixed image. */
   void
   Initialize() override;
 
@@ -78,11 +79,11 @@ public:
                         MeasureType &                   value,
                         DerivativeType &                derivative) const override;
 
-  /** The value over the whole grid, whatever the sampling. */
+  /** The value over the whole grid, for any sampling. */
   MeasureType
   GetFullValue(const TransformParametersType & parameters) const;
 
-  /** What the network says of every patch and every voxel of the grid (Figure 1 of the paper). */
+  /** Dissimilarity and derivative place by place, over the whole grid (Figure 1 of the paper). */
   cnnmetric::Maps
   GetMaps(const TransformParametersType & parameters) const;
 
@@ -128,7 +129,7 @@ private:
   bool                                m_UseNumberOfSpatialSamples{ false };
   SmartPointer<const FixedImageType>  m_OriginalFixedImage{};
   SmartPointer<const MovingImageType> m_OriginalMovingImage{};
-  /** Draws its blocks when it is first evaluated, which elastix's interface declares const. */
+  /** Mutable, because it draws its blocks in the first evaluation, and elastix declares evaluations const. */
   mutable PatchMetricType m_PatchMetric{};
 };
 

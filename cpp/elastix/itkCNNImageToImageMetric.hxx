@@ -67,7 +67,8 @@ public:
                        double * const       derivative) const override
   {
     Scratch & scratch = m_Scratch[worker];
-    // RecursiveBSplineTransform (elastix 5.3.1) writes nothing for a point outside of its grid, where the Jacobian is zero.
+    // For a point outside of its grid, where the Jacobian is zero, RecursiveBSplineTransform (elastix 5.3.1) writes
+    // nothing.
     scratch.imageJacobian.Fill(0.0);
     m_Transform.EvaluateJacobianWithImageGradientProduct(
       x, metricGradient, scratch.imageJacobian, scratch.nonZeroIndices);
@@ -94,7 +95,7 @@ template <typename TFixedImage, typename TMovingImage>
 void
 CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
 {
-  // Before the superclass, which gives every thread of the interpolator its scratch memory.
+  // This has to come before Superclass::Initialize(), which gives every thread of the interpolator its scratch memory.
   if (m_Settings.numberOfThreads > 0)
   {
     this->SetNumberOfWorkUnits(m_Settings.numberOfThreads);
@@ -193,7 +194,7 @@ auto
 CNNImageToImageMetric<TFixedImage, TMovingImage>::EvaluateAt(const TransformParametersType & parameters,
                                                              const TWork &                   work) const -> MeasureType
 {
-  // Sets the transform's parameters, unless a multi-metric does that for all of its metrics.
+  // Sets the parameters of the transform, unless a combination of metrics does that for all of them.
   this->BeforeThreadedGetValueAndDerivative(parameters);
 
   const unsigned int          numberOfWorkers = GetNumberOfWorkers();
@@ -209,7 +210,8 @@ auto
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetSamplingRequest() const ->
   typename PatchMetricType::SamplingRequest
 {
-  // Asked at every evaluation: optimizers that measure the noise of the gradient give the metric a grid sampler for a while.
+  // The sampler may change between evaluations: optimizers that measure the noise of the gradient give the metric a
+  // grid sampler for a while.
   typename PatchMetricType::SamplingRequest request;
   const auto * const                        sampler = this->GetUseImageSampler() ? this->GetImageSampler() : nullptr;
   if (dynamic_cast<const ImageGridSampler<FixedImageType> *>(sampler) ||

@@ -14,20 +14,22 @@ namespace itk
 {
 
 /** \class CNNImageToImageMetricv4
- * \brief ITKv4's interface to the learned metric of Simonovsky et al. 2016: translates, computes nothing itself.
+ * \brief ITKv4's interface to the learned metric of Simonovsky et al. 2016: an adapter that computes nothing itself.
  *
- * The metric is cnnmetric::PatchMetric, as in elastix. This class hands it ITK's images, transforms, masks and virtual domain.
+ * The metric is cnnmetric::PatchMetric, as for elastix. This class hands it ITK's images, masks and virtual domain, and
+ * wraps ITK's interpolator and transform into a cnnmetric::Warp.
  *
- * As for every metric of ITKv4, the derivative points downhill: GetValueAndDerivative gives -dM/dtheta of the moving transform, for the
- * optimizers to add. It is exact for transforms with global support, and for displacement fields that are interpolated linearly
- * (itk::DisplacementFieldTransform), with the field's values as parameters.
+ * As for every metric of ITKv4, the derivative points downhill: GetValueAndDerivative gives -dM/dtheta of the moving
+ * transform, which ITKv4's optimizers add. It is exact for transforms with global support. It is exact as well for
+ * displacement fields that are interpolated linearly (itk::DisplacementFieldTransform), whose parameters are the values
+ * of the field.
  *
- * The evaluation grid lies in the virtual domain. The metric evaluates all patches, or random blocks if the registration method
- * samples (MetricSamplingStrategy): as many patches, of all, as it samples points of the virtual domain. The blocks are drawn when a level starts
- * and stay, so that the optimizer sees one function.
+ * The evaluation grid lies in the virtual domain. The metric evaluates all patches, or random blocks if the
+ * registration method samples points (MetricSamplingStrategy). The share of the patches is then that of the sampled
+ * points in the virtual domain. The blocks stay the same for a whole level, so that the optimizer sees one function.
  *
- * Moving images are interpolated linearly, or by itk::BSplineInterpolateImageFunction; the derivative is that of the interpolation, so
- * gradient filters and calculators are not used.
+ * Moving images are interpolated linearly, or by itk::BSplineInterpolateImageFunction. The derivative is that of the
+ * interpolation, so gradient filters and calculators are not used.
  *
  * \ingroup ITKMetricsv4
  */
@@ -57,7 +59,7 @@ public:
   using PatchMetricType = cnnmetric::PatchMetric<ImageDimension>;
   using GeneratorType = typename PatchMetricType::GeneratorType;
 
-  /** Loads the model, and throws ModelError at once if it cannot be used. The rest counts from the next Initialize() on. */
+  /** Load the model; throws ModelError if it cannot be used. All other settings take effect in Initialize(). */
   void
   SetSettings(const cnnmetric::Settings & settings)
   {
@@ -65,8 +67,8 @@ public:
     m_Settings = settings;
   }
 
-  /** The images from which the intensity normalisation is taken. Without them it is taken from those of the current level, which a registration
-   * method smooths. */
+  /** The full-resolution images, from which the intensity normalisation comes. Without them it comes from the images of
+   * the current level, which a registration method smooths. */
   void
   SetOriginalImages(const FixedImageType * fixedImage, const MovingImageType * movingImage)
   {
@@ -74,15 +76,15 @@ public:
     m_OriginalMovingImage = movingImage;
   }
 
-  /** Smallest share of the patches inside the fixed mask that has to map into the moving image (and mask). */
+  /** The share of the patches inside the fixed mask that has to map into the moving image (and mask), at the least. */
   itkSetMacro(RequiredRatioOfValidSamples, double);
   itkGetConstMacro(RequiredRatioOfValidSamples, double);
 
-  /** Of the random blocks. */
+  /** Seed of the random blocks. */
   itkSetMacro(Seed, unsigned int);
   itkGetConstMacro(Seed, unsigned int);
 
-  /** Loads the model if it is not yet loaded, checks the images, samples the fixed image. */
+  /** Load the model unless it is loaded, check the images, and sample the fixed image. */
   void
   Initialize() override;
 
@@ -95,7 +97,7 @@ public:
   void
   GetValueAndDerivative(MeasureType & value, DerivativeType & derivative) const override;
 
-  /** What the network says of every patch and every voxel of the grid (Figure 1 of the paper). */
+  /** Dissimilarity and derivative place by place, over the whole grid (Figure 1 of the paper). */
   cnnmetric::Maps
   GetMaps() const;
 
@@ -137,7 +139,7 @@ private:
   typename PatchMetricType::ValidityRule
   GetValidityRule() const;
 
-  /** Run work(warp, numberOfWorkers) and keep what the superclass reports. */
+  /** Run work(warp, numberOfWorkers), and keep the numbers that functions of the superclass return. */
   template <typename TWork>
   MeasureType
   EvaluateBy(const TWork & work) const;
@@ -148,7 +150,7 @@ private:
   SmartPointer<const FixedImageType>  m_OriginalFixedImage{};
   SmartPointer<const MovingImageType> m_OriginalMovingImage{};
   typename GeneratorType::Pointer     m_Generator{ GeneratorType::New() };
-  /** Draws its blocks when it is first evaluated, which ITK's interface declares const. */
+  /** Mutable, because it draws its blocks in the first evaluation, and ITK declares evaluations const. */
   mutable PatchMetricType m_PatchMetric{};
 };
 

@@ -14,7 +14,8 @@
 namespace itk
 {
 
-/** The superclass keeps the number of work units in its threaders and asks them for it; the metric itself does not run them. */
+/** \class IdleThreader
+ * \brief Holds the number of work units, which the superclass keeps in its threaders. The metric does not run them. */
 template <typename TFixedImage, typename TMovingImage, typename TVirtualImage>
 template <typename TPartitioner>
 class CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::IdleThreader
@@ -51,7 +52,7 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::CNNImageToIma
 {
   this->m_DenseGetValueAndDerivativeThreader = IdleThreader<ThreadedImageRegionPartitioner<ImageDimension>>::New();
   this->m_SparseGetValueAndDerivativeThreader = IdleThreader<ThreadedIndexedContainerPartitioner>::New();
-  // The gradient is that of the interpolation; gradient images would only be computed.
+  // The gradient is that of the interpolation, so gradient images would be computed for nothing.
   this->SetUseFixedImageGradientFilter(false);
   this->SetUseMovingImageGradientFilter(false);
 }
@@ -165,8 +166,8 @@ template <typename TFixedImage, typename TMovingImage, typename TVirtualImage>
 double
 CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetGridFactor() const
 {
-  // A registration method shrinks the virtual domain of its levels, and leaves the images on their grids. The finest axis decides: a grid
-  // coarser than the smoothed image would throw information away.
+  // A registration method shrinks the virtual domain of its levels and leaves the images on their grids. The finest
+  // axis decides, because a grid that is coarser than the smoothed image would lose information.
   double factor = std::numeric_limits<double>::infinity();
   for (unsigned int d = 0; d < ImageDimension; ++d)
   {

@@ -102,7 +102,8 @@ public:
       x, scratch.jacobian, scratch.jacobianByPosition);
     const auto numberOfLocalParameters = static_cast<unsigned int>(scratch.jacobian.cols());
 
-    // A displacement field moves x by the values of the voxels around it: each gets its share. Otherwise all parameters move x.
+    // A displacement field moves x by the values of the voxels around it, and each of them gets its share. For all
+    // other transforms, all parameters move x.
     const auto add = [&](const double share, double * const target) {
       for (unsigned int d = 0; d < ImageDimension; ++d)
       {
@@ -130,7 +131,8 @@ private:
   using CompositeType = CompositeTransform<double, ImageDimension>;
   using BSplineTransformType = BSplineBaseTransform<double, ImageDimension, 3>;
 
-  /** The B-spline transform that is optimised, if there is one: it is the first to be applied, alone or before others that stay as they are. */
+  /** The B-spline transform that is optimised, or nullptr. It has to be the only transform, or the first that is
+   * applied, before others that are not optimised. */
   const BSplineTransformType *
   FindBSplineTransform() const
   {
@@ -150,7 +152,8 @@ private:
     return dynamic_cast<const BSplineTransformType *>(composite->GetNthTransformConstPointer(last));
   }
 
-  /** dT/dtheta of a B-spline transform has 4^D numbers that are not zero. ITK's own Jacobian is a full matrix. */
+  /** Use that only 4^D numbers per axis of dT/dtheta of a B-spline transform are not zero. ITK's own Jacobian is a full
+   * matrix. */
   void
   AccumulateBSplineDerivative(const PointType & x, const GradientType & metricGradient, double * const derivative) const
   {

@@ -15,21 +15,21 @@ namespace cnnmetric
 {
 
 /** \class Block
- * \brief A box of neighbouring patches that the network evaluates in one go, sharing what overlaps.
+ * \brief A box of neighbouring patches. The network evaluates them in one run, and computes once what they share.
  */
 template <unsigned int VDimension>
 struct Block
 {
   using IndexType = std::array<std::int64_t, VDimension>;
-  /** May be negative: a block may stick out of the grid, patches outside weigh nothing. */
+  /** May be negative, because a block may stick out of the grid. Patches outside of the grid weigh nothing. */
   IndexType firstPatch{};
   IndexType numberOfPatches{};
 };
 
-/** Tile a grid of patches completely and without overlap ("Full"). Neighbouring tiles share p - s voxels, so that together they
- * give the fully convolutional result.
+/** Tile a grid of patches completely and without overlap ("Full"). The voxels of neighbouring tiles overlap by p - s,
+ * so that the tiles together give the result of one run over the whole grid.
  * \param gridSize patches of the grid per axis
- * \param edge most patches per axis of one tile */
+ * \param edge largest number of patches per axis of one tile */
 template <std::size_t VDimension>
 std::vector<Block<VDimension>>
 TileCompletely(const std::array<std::int64_t, VDimension> & gridSize, const std::int64_t edge)
@@ -44,7 +44,7 @@ TileCompletely(const std::array<std::int64_t, VDimension> & gridSize, const std:
     Block<VDimension> block;
     for (std::size_t d = 0; d < VDimension; ++d)
     {
-      // Tiles of nearly equal size: a thin last tile would cost almost as much as a full one.
+      // Tiles are of nearly equal size, because a thin last tile would cost almost as much as a full one.
       const std::int64_t begin = gridSize[d] * tile[d] / tiles[d];
       block.firstPatch[d] = begin;
       block.numberOfPatches[d] = gridSize[d] * (tile[d] + 1) / tiles[d] - begin;
@@ -57,9 +57,9 @@ TileCompletely(const std::array<std::int64_t, VDimension> & gridSize, const std:
 /** \class RandomBlocks
  * \brief Draws blocks such that every patch of the grid is equally likely to be covered ("Blocks").
  *
- * Along an axis that the block does not span, its first patch is uniform on all positions that touch the grid, those that stick out
- * included; that is what makes patches at the border as likely as patches in the middle, and the estimate unbiased. Blocks without
- * a patch that counts are drawn again: they would contribute nothing, so leaving them out changes no ratio.
+ * Along an axis that the block does not span, its position is uniform on all positions that touch the grid, those that
+ * stick out included. So patches at the border are as likely as patches in the middle, and the estimate is unbiased.
+ * Blocks without a patch that counts are drawn again. They contribute nothing, so leaving them out changes no ratio.
  */
 template <unsigned int VDimension>
 class RandomBlocks
@@ -77,8 +77,8 @@ public:
     }
   }
 
-  /** Draw blocks; `counts(block)` tells whether a block holds at least one patch of positive weight. At least one such block must
-   * exist. */
+  /** Draw blocks.
+   * \param counts called with a block: whether it holds at least one patch that counts. Such a block must exist. */
   template <typename TPredicate>
   std::vector<Block<VDimension>>
   Draw(const unsigned int numberOfBlocks, GeneratorType & generator, const TPredicate & counts) const

@@ -9,7 +9,7 @@
 namespace cnnmetric
 {
 
-/** Sum of values over every patch of a block: one axis after the other, since a box is separable.
+/** Sum of values over every patch of a block. A box is separable, so the sums run along one axis after the other.
  * \param values one per voxel, memory order
  * \param size voxels of the block per axis
  * \return one sum per patch, memory order */

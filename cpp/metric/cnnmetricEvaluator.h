@@ -16,7 +16,7 @@
 namespace cnnmetric
 {
 
-/** What one evaluation of the metric yields. */
+/** The result of one evaluation of the metric. */
 struct Evaluation
 {
   /** M: weighted mean dissimilarity of the patches. */
@@ -31,7 +31,7 @@ struct Evaluation
   std::size_t numberOfValidPatches{};
 };
 
-/** Figure 1 of the paper: what the network says of every place. */
+/** Dissimilarity and derivative place by place (Figure 1 of the paper). */
 struct Maps
 {
   /** N(P) for every patch of the grid, in memory order; NaN where the patch does not count. */
@@ -42,14 +42,18 @@ struct Maps
 
 
 /** \class Evaluator
- * \brief The metric of Simonovsky et al. 2016, Section 2.1, on one resolution level: Eq. 2 for the value, Eq. 5 for the derivative.
+ * \brief The metric of Simonovsky et al. 2016, Section 2.1, on one resolution level: Eq. 2 for the value, Eq. 5 for the
+ * derivative.
  *
- * M = sum_P w_P N(I_f(P), I'_m(P)) / sum_P w_P, the weighted mean where Eq. 2 has the sum, so that its size does not depend on the
- * image's size. The weight w_P of a patch is the share of its voxels that map into the moving image's buffer, and zero unless its centre
- * is inside the fixed mask and maps into the moving mask and the buffer. Voxels that map outside of the buffer look like background (0).
+ * M = sum_P w_P N(I_f(P), I'_m(P)) / sum_P w_P. This is the weighted mean where Eq. 2 has the sum, so that M does not
+ * grow with the size of the images.
  *
- * Everything about the fixed image is computed once, when the level starts. The object does not change after that: `Evaluate` may
- * run for several transforms at once.
+ * The weight w_P of a patch is the share of its voxels that map into the moving image's buffer. It is zero unless the
+ * centre of the patch is inside the fixed mask and maps into the moving mask and the buffer. Voxels that map outside of
+ * the buffer have the intensity of the background (0).
+ *
+ * The constructor computes everything that depends on the fixed image alone. The object does not change after that, so
+ * `Evaluate` may run for several transforms at once.
  */
 template <unsigned int VDimension>
 class Evaluator
@@ -63,19 +67,19 @@ public:
   using PointType = typename WarpType::PointType;
   using GeneratorType = itk::Statistics::MersenneTwisterRandomVariateGenerator;
 
-  /** What the metric asks of the fixed side, at a point of the grid in mm. */
+  /** The fixed image and its mask, at a point of the grid in mm. */
   struct FixedDomain
   {
-    /** I_f(x); background where x is outside of the fixed image. */
+    /** I_f(x). Minus infinity, where x is outside of the fixed image, becomes background. */
     std::function<double(const PointType &)> intensity{};
-    /** Whether a patch with this centre counts; empty: all do. */
+    /** Whether a patch with this centre counts. Empty if all patches count. */
     std::function<bool(const PointType &)> isInside{};
   };
 
   /** \param network the trained network
    * \param fixedChannel 0 or 1: which of the model's modalities the fixed image is
    * \param grid evaluation grid of this level
-   * \param fixedDomain the fixed image of this level and its mask; asked here, not kept
+   * \param fixedDomain the fixed image of this level and its mask; not kept
    * \param fixedNormalisation, movingNormalisation from the full-resolution images */
   Evaluator(std::shared_ptr<const Network> network,
             unsigned int                   fixedChannel,
@@ -90,7 +94,7 @@ public:
     return m_Grid;
   }
 
-  /** All patches ("Full"), in tiles whose edge is at most blockEdge voxels. */
+  /** All patches ("Full"), in tiles with an edge of at most blockEdge voxels. */
   BlocksType
   TileAll(unsigned int blockEdge) const;
 
@@ -98,26 +102,27 @@ public:
   BlocksType
   DrawBlocks(unsigned int numberOfBlocks, unsigned int blockEdge, GeneratorType & generator) const;
 
-  /** Patches of the grid. */
+  /** Number of patches of the grid. */
   std::size_t
   GetNumberOfPatches() const
   {
     return m_IsFixedPatch.size();
   }
 
-  /** The block edge nearest to the wanted one that holds a whole number of patches. */
+  /** The block edge in voxels, nearest to the wanted one, that fits a whole number of patches. */
   unsigned int
   NearestBlockSize(unsigned int wanted) const;
 
-  /** Patches of one random block. */
+  /** Number of patches of one random block. */
   std::size_t
   GetNumberOfPatchesPerBlock(unsigned int blockEdge) const;
 
-  /** M and, unless derivative is nullptr, dM/dtheta over the given blocks.
-   * \param numberOfWorkers threads; each evaluates every numberOfWorkers-th block, and their sums are added in order,
-   *        so the result depends on nothing but the arguments
-   * \param[out] derivative one number per transform parameter
-   * \param[out] maps when not nullptr: what was computed, place by place. The derivative in it needs `derivative`, too. */
+  /** M and dM/dtheta over the given blocks.
+   * \param numberOfWorkers number of threads. Each of them evaluates every numberOfWorkers-th block, and their sums are
+   *        added in order, so that the result depends on nothing but the arguments.
+   * \param[out] derivative one number per transform parameter; nullptr if it is not wanted
+   * \param[out] maps the results place by place; nullptr if they are not wanted. The derivative in it is computed only
+   *             if `derivative` is wanted as well. */
   Evaluation
   Evaluate(const WarpType &   warp,
            const BlocksType & blocks,
@@ -128,7 +133,7 @@ public:
 private:
   struct Worker;
 
-  /** Patches along an axis of a block of so many voxels. */
+  /** Number of patches along an axis of a block with this edge in voxels. Throws Error if the edge does not fit. */
   std::int64_t
   PatchesPerEdge(unsigned int blockEdge) const;
 
@@ -138,16 +143,19 @@ private:
   void
   EvaluateBlock(const WarpType & warp, const BlockType & block, Worker & worker, Maps * maps) const;
 
-  /** Eq. 5 for one block: the network's gradient at every voxel, times that of the moving image, times the Jacobian. */
+  /** Eq. 5 for one block: at every voxel the gradient of the network, times that of the moving image, times the
+   * Jacobian of the transform. */
   void
   AccumulateDerivative(const WarpType &  warp,
                        const IndexType & firstVoxel,
                        const IndexType & size,
                        Worker &          worker) const;
 
+  /** Fill the network's input of one block, and the gradient of the moving image. */
   void
   WarpBlock(const WarpType & warp, const IndexType & firstVoxel, const IndexType & size, Worker & worker) const;
 
+  /** Fill the weights of one block's patches, count them, and return the sum of the weights. */
   double
   WeighPatches(const WarpType & warp, const BlockType & block, const IndexType & size, Worker & worker) const;
 
@@ -157,7 +165,7 @@ private:
   IntensityNormalisation         m_MovingNormalisation{};
   /** Normalised fixed intensities on the grid. */
   std::vector<float> m_FixedIntensities{};
-  /** Per patch: whether its centre is inside the fixed mask. */
+  /** Per patch, whether its centre is inside the fixed mask. */
   std::vector<std::uint8_t> m_IsFixedPatch{};
 };
 

@@ -22,9 +22,9 @@ struct Evaluator<VDimension>::Worker
   std::vector<float> patches{};
   std::vector<float> weights{};
   std::vector<float> dissimilarity{};
-  /** That of the moving image. */
+  /** Gradient of the network by the moving image's intensities. */
   std::vector<float> gradient{};
-  /** Per voxel: grad I'_m, already multiplied by the slope of the normalisation. */
+  /** Per voxel: grad I'_m, which includes the slope of the normalisation. */
   std::vector<itk::CovariantVector<float, VDimension>> movingGradient{};
   /** Per voxel: 1 where T(x) is inside the moving buffer. */
   std::vector<float> inBuffer{};
@@ -32,7 +32,7 @@ struct Evaluator<VDimension>::Worker
   bool                wantsDerivative{};
   Evaluation          sums{};
   std::vector<double> derivative{};
-  /** Per voxel of the grid: this worker's share of Maps::derivative; empty when it is not wanted. */
+  /** Per voxel of the grid, this worker's share of Maps::derivative; empty if it is not wanted. */
   std::vector<float> derivativeMap{};
 };
 
@@ -173,7 +173,7 @@ Evaluator<VDimension>::Evaluate(const WarpType &   warp,
     }
   });
 
-  // Added in the order of the workers, never in the order in which they finish: the sum is the same every time.
+  // Added in the order of the workers, not in that in which they finish, so that the sum is the same every time.
   Evaluation total;
   for (const Worker & worker : workers)
   {
@@ -226,7 +226,7 @@ Evaluator<VDimension>::EvaluateBlock(const WarpType &  warp,
     return;
   }
 
-  // Eq. 2: N for every patch of the block; and its derivative by every voxel of I'_m, the first factor of Eq. 5.
+  // Eq. 2: N for every patch of the block. Its derivative by every voxel of I'_m is the first factor of Eq. 5.
   const std::vector<std::int64_t> memoryOrder(size.rbegin(), size.rend());
   Network::Gradients              gradients{};
   gradients[1 - m_FixedChannel] = worker.wantsDerivative ? &worker.gradient : nullptr;
@@ -263,7 +263,7 @@ Evaluator<VDimension>::AccumulateDerivative(const WarpType &  warp,
                                             const IndexType & size,
                                             Worker &          worker) const
 {
-  // Eq. 5: sum over x of (dN/dI'_m(x)) grad I_m(T(x)) J_T(x), with the Jacobian of every single voxel.
+  // Eq. 5: the sum over x of (dN/dI'_m(x)) grad I_m(T(x)) J_T(x), with the Jacobian of every single voxel.
   const std::size_t   numberOfVoxels = NumberOfElements(size);
   const float * const networkGradient = worker.gradient.data();
   const float * const moving = worker.patches.data() + (1 - m_FixedChannel) * numberOfVoxels;
@@ -276,7 +276,7 @@ Evaluator<VDimension>::AccumulateDerivative(const WarpType &  warp,
       isZero = isZero && metricGradient[d] == 0.0;
       voxel[d] += firstVoxel[d];
     }
-    // Most of the background of a brain image has no gradient; its Jacobian need not be computed.
+    // Most of the background of a brain image has no gradient, so its Jacobian is not needed.
     if (!isZero)
     {
       warp.AccumulateDerivative(m_Grid.GetPoint(voxel), metricGradient, worker.number, worker.derivative.data());
@@ -311,7 +311,7 @@ Evaluator<VDimension>::WarpBlock(const WarpType &  warp,
     }
     if (!m_Grid.Contains(voxel))
     {
-      return; // part of a block that sticks out; all its patches weigh nothing
+      return; // outside of the grid, in a block that sticks out; the patches here weigh nothing
     }
     fixed[offset] = m_FixedIntensities[Offset(voxel, m_Grid.GetSize())];
 

@@ -9,7 +9,7 @@
 namespace cnnmetric
 {
 
-/** What a registration tells its caller after an iteration. */
+/** What the caller of a registration learns after an iteration. */
 struct Iteration
 {
   unsigned int level{};
@@ -21,13 +21,14 @@ struct Iteration
 };
 
 /** \class Hooks
- * \brief The ways in which the caller of a registration takes part in it, for the time that elastix does not return to him.
+ * \brief Functions that a registration calls while it runs, so that its caller can follow and stop it.
  *
- * Set once, at import. Each returns false when the registration has to stop; the reason is then with the one who said so. */
+ * They are set once, at import. Each returns false if the registration has to stop, and keeps the reason itself. */
 struct Hooks
 {
-  /** Asked before every evaluation: has the user pressed Ctrl-C? */
-  std::function<bool()>                  mayGoOn{ [] { return true; } };
+  /** Called before every evaluation. Returns false if the user has pressed Ctrl-C. */
+  std::function<bool()> mayGoOn{ [] { return true; } };
+  /** Called after every iteration. */
   std::function<bool(const Iteration &)> afterIteration{ [](const Iteration &) { return true; } };
 };
 
@@ -38,7 +39,7 @@ GetHooks()
   return hooks;
 }
 
-/** Throws Error when a hook has returned false. */
+/** Throw Error if a hook has returned false. */
 inline void
 StopUnless(const bool mayGoOn)
 {

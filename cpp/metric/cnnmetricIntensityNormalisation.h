@@ -20,7 +20,7 @@ namespace cnnmetric
 class IntensityNormalisation
 {
 public:
-  /** Take the constants from the quantiles of all voxels of an image.
+  /** The normalisation of an image, from the quantiles of all of its voxels.
    * \param role "fixed" or "moving", for the error message */
   template <typename TImage>
   static IntensityNormalisation
@@ -63,7 +63,7 @@ public:
     return SlopeOfNormalised((intensity - m_Lower) * m_Scale);
   }
 
-  /** The same, for an intensity that is already mapped (clipped or not). */
+  /** The same for an intensity that is already normalised, clipped or not. */
   double
   SlopeOfNormalised(const double normalised) const
   {
@@ -71,7 +71,8 @@ public:
   }
 
 private:
-  /** Linear interpolation between order statistics, as numpy.quantile does by default; reorders its argument. */
+  /** A quantile by linear interpolation between order statistics, as numpy.quantile computes it by default. Reorders
+   * the values. */
   static double
   Quantile(std::vector<double> & values, const double quantile)
   {

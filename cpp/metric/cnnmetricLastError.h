@@ -13,9 +13,9 @@ namespace cnnmetric
 
 /** The last failure inside a metric on this thread.
  *
- * elastix catches every exception, writes it to its log and reports "Internal elastix error" to Python; ITK's optimizers shorten them. The
- * metric therefore leaves the reason here, in the thread that runs the registration, and Python takes it from here
- * (python/cnnmetric/plugin/failures.py). */
+ * elastix catches every exception, writes it to its log and reports "Internal elastix error" to Python. ITK's
+ * optimizers shorten the text. So the metric leaves the reason here, in the thread that runs the registration, and
+ * Python takes it (python/cnnmetric/plugin/failures.py). */
 inline std::optional<std::string> &
 LastError()
 {
@@ -29,7 +29,8 @@ TakeLastError()
   return std::exchange(LastError(), std::nullopt);
 }
 
-/** Run work(); on failure leave the reason for Python and throw what ITK and elastix expect. */
+/** Run work(). If it fails, leave the reason for Python and throw an exception of ITK's class, as ITK and elastix
+ * expect. */
 template <typename TWork>
 auto
 Guard(const TWork & work)

@@ -13,9 +13,11 @@
 namespace cnnmetric
 {
 
-/** Call visit(index, weight, slope) for the 2^D voxels around a position inside the region: multilinear interpolation.
- * weight is the voxel's share; slope[d] is the derivative of the share by the position along axis d, in voxels. Positions beyond the centre
- * of the outermost voxels take these voxels' values, with slope 0, as in itk::LinearInterpolateImageFunction. */
+/** Multilinear interpolation: call visit(index, weight, slope) for the 2^D voxels around a position inside the region.
+ *
+ * `weight` is the share of the voxel. `slope[d]` is the derivative of the share by the position along axis d, in
+ * voxels. Positions beyond the centres of the outermost voxels take the values of these voxels, with slope 0, as in
+ * itk::LinearInterpolateImageFunction. */
 template <unsigned int VDimension, typename TVisitor>
 void
 VisitLinearWeights(const itk::ImageRegion<VDimension> &             region,

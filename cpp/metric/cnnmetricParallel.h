@@ -10,8 +10,8 @@
 namespace cnnmetric
 {
 
-/** Run work(worker) for worker = 0 ... numberOfWorkers - 1 on ITK's threads. The first exception (in order of workers) is thrown
- * again in the calling thread: an exception must not leave a thread of the pool. */
+/** Run work(worker) for worker = 0 ... numberOfWorkers - 1 on ITK's threads. An exception must not leave a thread of
+ * the pool, so the first one, in the order of the workers, is thrown again in the calling thread. */
 template <typename TWork>
 void
 RunWorkers(const unsigned int numberOfWorkers, TWork work)
@@ -34,7 +34,7 @@ RunWorkers(const unsigned int numberOfWorkers, TWork work)
     [](void * argument) -> itk::ITK_THREAD_RETURN_TYPE {
       const auto & info = *static_cast<itk::MultiThreaderBase::WorkUnitInfo *>(argument);
       auto &       data = *static_cast<Shared *>(info.UserData);
-      // The threader may start fewer units than were asked for; each then does the share of several.
+      // The threader may start fewer units than it is asked for. Each of them then does the work of several workers.
       for (std::size_t worker = info.WorkUnitID; worker < data.errors.size(); worker += info.NumberOfWorkUnits)
       {
         try

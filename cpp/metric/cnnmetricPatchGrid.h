@@ -18,8 +18,9 @@ namespace cnnmetric
 /** \class PatchGrid
  * \brief The evaluation grid over the fixed image's domain, and the uniform grid of patches on it (the set P of Eq. 2).
  *
- * The grid is isotropic, has the axes of the fixed image (its direction cosines) and lies centred in the requested region, so that
- * voxels are left over evenly on both sides where the patches do not fill it. Patch i covers the voxels s i ... s i + p - 1.
+ * The grid is isotropic and has the axes of the fixed image (its direction cosines). It lies centred in the requested
+ * region, so that margins are equal on both sides where the patches do not fill it. Along an axis, patch i covers the
+ * voxels s i ... s i + p - 1.
  */
 template <unsigned int VDimension>
 class PatchGrid
@@ -43,7 +44,7 @@ public:
     for (unsigned int d = 0; d < VDimension; ++d)
     {
       const double extent = static_cast<double>(region.GetSize(d) - 1) * image.GetSpacing()[d];
-      // The small tolerance keeps a grid of the image's own spacing from losing its last voxel to rounding.
+      // Without the small tolerance, a grid of the image's own spacing would lose its last voxel to rounding.
       const auto available = static_cast<std::int64_t>(std::floor(extent / spacing + 1e-6)) + 1;
       if (available < static_cast<std::int64_t>(receptiveField))
       {
@@ -99,7 +100,7 @@ public:
     return point;
   }
 
-  /** Voxel in the middle of a patch: the sample that masks are asked about. */
+  /** Voxel in the middle of a patch. A patch is inside a mask if this voxel is. */
   IndexType
   GetCentre(const IndexType & patch) const
   {

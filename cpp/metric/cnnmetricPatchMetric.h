@@ -14,10 +14,10 @@ namespace cnnmetric
 {
 
 /** \class PatchMetric
- * \brief The metric as both of its adapters (elastix, ITKv4) use it: settings, model, current resolution level and current blocks.
+ * \brief The metric that the adapters for elastix and ITKv4 share: settings, model, resolution level and blocks.
  *
- * Call Configure, then StartLevel, then Evaluate as often as you like; begin again for the next level. Not thread-safe itself (an optimizer
- * asks one thing at a time); the work of one evaluation is spread over threads.
+ * For every level call Configure, then StartLevel, then Evaluate any number of times. The object is not thread-safe,
+ * because an optimizer asks for one evaluation at a time. The work of an evaluation is spread over threads.
  */
 template <unsigned int VDimension>
 class PatchMetric
@@ -30,15 +30,15 @@ public:
   using FixedDomain = typename EvaluatorType::FixedDomain;
   using ImageBaseType = itk::ImageBase<VDimension>;
 
-  /** What the framework's own sampling parameters come to; the settings go before them. */
+  /** What the framework's own sampling parameters ask for. The settings have precedence. */
   struct SamplingRequest
   {
     Sampling sampling{ Sampling::Blocks };
-    /** Patches per evaluation, 0: not said. As many as there are, or more: all of them, exactly. */
+    /** Patches per evaluation; 0 for the default. If the grid has no more patches, all of it is evaluated. */
     std::size_t numberOfPatches{};
   };
 
-  /** What masks there are and what share of the patches has to be left; for the check and its message. */
+  /** The share of the patches that has to be valid, and which masks there are, for the message. */
   struct ValidityRule
   {
     double requiredRatio{ 0.25 };
@@ -67,8 +67,8 @@ public:
     m_RandomBlocks.clear();
   }
 
-  /** M and, unless nullptr, its derivative over the blocks that settings and request ask for. Throws Error if fewer patches are valid
-   * than the rule asks for. */
+  /** M, and its derivative unless that is nullptr, over the blocks that settings and request ask for. Throws Error if
+   * fewer patches are valid than the rule asks for. */
   Evaluation
   Evaluate(const WarpType &        warp,
            const SamplingRequest & request,
@@ -77,7 +77,7 @@ public:
            unsigned int            numberOfWorkers,
            double *                derivative);
 
-  /** The same over the whole grid, whatever the sampling. */
+  /** The same over the whole grid, for any sampling. */
   Evaluation
   EvaluateFull(const WarpType &     warp,
                const ValidityRule & rule,
@@ -85,7 +85,8 @@ public:
                double *             derivative,
                Maps *               maps = nullptr);
 
-  /** Threads that an evaluation uses where the framework offers so many work units. */
+  /** Number of threads of an evaluation.
+   * \param numberOfWorkUnits as the framework is configured */
   unsigned int
   GetNumberOfWorkers(unsigned int numberOfWorkUnits) const;
 
@@ -105,12 +106,12 @@ public:
     return m_GridSpacing;
   }
 
-  /** One line for the log; after StartLevel. */
+  /** One line for the log; valid after StartLevel. */
   std::string
   Describe(const SamplingRequest & request, unsigned int numberOfWorkers) const;
 
 private:
-  /** Random blocks per evaluation; 0 for the whole grid. */
+  /** Number of random blocks per evaluation; 0 for the whole grid. */
   unsigned int
   GetNumberOfBlocks(const SamplingRequest & request) const;
 
@@ -131,7 +132,7 @@ private:
   unsigned int                         m_BlockSize{ 0 };
   /** Tiles of the whole grid. */
   BlocksType m_Tiles{};
-  /** Empty: to be drawn. */
+  /** Empty until they are drawn. */
   BlocksType m_RandomBlocks{};
 };
 

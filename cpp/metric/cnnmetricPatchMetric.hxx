@@ -18,7 +18,7 @@ PatchMetric<VDimension>::Configure(const Settings & settings)
   m_Evaluator.reset();
   if (!m_Network || m_Network->GetInformation().path != settings.modelPath || m_NetworkDevice != settings.device)
   {
-    // One thread per call: the blocks are spread over the threads, see Evaluator::Evaluate.
+    // One thread per call, because Evaluator::Evaluate spreads the blocks over the threads.
     m_Network = std::make_shared<const Network>(settings.modelPath, settings.device, 1);
     m_NetworkDevice = settings.device;
   }
@@ -96,8 +96,8 @@ PatchMetric<VDimension>::GetNumberOfWorkers(const unsigned int numberOfWorkUnits
   {
     return m_Settings.numberOfThreads;
   }
-  // ITK cuts its work into several units per processor. Ours hold a network's activations each, so there is one per processor
-  // that this process may use (hardware_concurrency respects CPU affinity).
+  // ITK cuts its work into several units per processor. Here each unit holds the activations of a network, so there is
+  // one per processor that this process may use (hardware_concurrency respects CPU affinity).
   return std::max(1u, std::min(numberOfWorkUnits, std::thread::hardware_concurrency()));
 }
 

@@ -26,20 +26,22 @@ struct Settings
 
   /** Path of the .onnx file. */
   std::string modelPath{};
-  /** Name of the fixed image's modality; empty: the model's first one. */
+  /** Name of the fixed image's modality; empty for the model's first one. */
   std::string fixedModality{};
-  /** Not set: the framework's own sampler decides. */
+  /** If it is not set, the framework's own sampler decides. */
   std::optional<Sampling> sampling{};
-  /** Not set: from the framework's number of samples, if there is one. */
+  /** If it is not set, it comes from the framework's number of samples, if there is one. */
   std::optional<unsigned int> numberOfBlocks{};
-  /** Edge in voxels; of a random block, or of a tile in Full mode. Not set: the model's nearest to the default. */
+  /** Edge of a random block, or of a tile in Full mode, in voxels. If it is not set, it is the size nearest to
+   * DefaultBlockSize that fits the model. */
   std::optional<unsigned int> blockSize{};
-  /** Distance of the voxels of the evaluation grid in mm; 0: the model's own spacing times gridFactor. */
+  /** Distance of the voxels of the evaluation grid in mm; 0 for the model's own spacing times gridFactor. */
   double gridSpacing{ 0.0 };
   /** Downsampling factor of the resolution level. */
-  double      gridFactor{ 1.0 };
+  double gridFactor{ 1.0 };
+  /** "auto", "cpu" or "cuda:N". */
   std::string device{ "auto" };
-  /** 0: as many as the framework was told to use. */
+  /** 0 for as many as the framework uses. */
   unsigned int numberOfThreads{ 0 };
 };
 

@@ -11,10 +11,10 @@ namespace cnnmetric
 {
 
 /** \class Warp
- * \brief What the metric asks of a transform and a moving image: I_m(T(x)), its spatial gradient, and the product with J_T(x).
+ * \brief A transform and a moving image: I_m(T(x)), its spatial gradient, and the product with J_T(x).
  *
- * elastix and ITKv4 name and organise these differently; each adapter implements this interface and the mathematics stays
- * in Evaluator. `worker` is the number of the calling thread, for scratch memory: two workers never share a number.
+ * elastix and ITKv4 name and organise these differently. Each adapter implements this interface, and the mathematics is
+ * in Evaluator. `worker` is the number of the calling thread, for scratch memory; no two threads have the same number.
  */
 template <unsigned int VDimension>
 class Warp
@@ -28,13 +28,13 @@ public:
   virtual std::size_t
   GetNumberOfParameters() const = 0;
 
-  /** I_m(T(x)) and grad I_m at T(x), in intensity per mm. Returns false, and touches nothing, when T(x) is outside of the moving
-   * image's buffer.
-   * \param x point of the fixed image's domain, in mm */
+  /** I_m(T(x)), and grad I_m at T(x) in intensity per mm.
+   * \param x point of the fixed image's domain, in mm
+   * \return false if T(x) is outside of the moving image's buffer; the output is then not set */
   virtual bool
   Evaluate(const PointType & x, unsigned int worker, double & intensity, GradientType & gradient) const = 0;
 
-  /** Whether T(x) is inside the moving mask; true when there is no mask. */
+  /** Whether T(x) is inside the moving mask; true if there is no mask. */
   virtual bool
   IsInsideMovingMask(const PointType & x) const = 0;
 

@@ -9,7 +9,7 @@ namespace cnnmetric
 {
 
 /** \class Error
- * \brief What every part of the C++ side throws: one sentence that names the input, what is wrong and what to do.
+ * \brief A failure with a text for the user: it names the input, what is wrong with it, and what to do.
  */
 class Error : public std::runtime_error
 {
@@ -17,7 +17,9 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-/** Thrown when a model file cannot be used; becomes `cnnmetric.ModelError` in Python. */
+/** \class ModelError
+ * \brief A model file cannot be used. Python raises `cnnmetric.ModelError`.
+ */
 class ModelError : public Error
 {
 public:

@@ -7,11 +7,12 @@
 namespace cnnmetric
 {
 
-/** Tell where the models that are installed with the package lie. Called once, at import. */
+/** Set the folder of the models that are installed with the package. Called once, at import. */
 void
 SetModelDirectory(const std::string & directory);
 
-/** "t1t2-fine" -> path of the installed model; a path stays what it is. Throws ModelError with the list of installed models. */
+/** The path of a model: of the installed one for a name, for example "t1t2-fine"; a path is returned as it is. Throws
+ * ModelError, with the list of installed models, for another name. */
 std::string
 FindModel(const std::string & nameOrPath);
 

@@ -134,7 +134,7 @@ ReadModelInformation(const OrtSession & session, const std::string & path)
 {
   const MetadataReader reader(session, path);
 
-  // The version comes first: of a newer format nothing else can be trusted.
+  // The version comes first, because the other entries may have another meaning in a newer format.
   const unsigned int version = reader.WholeNumber("format_version", 1);
   if (version > ModelInformation::SupportedFormatVersion)
   {

@@ -49,7 +49,7 @@ AddCuda(OrtSessionOptions & options, const int deviceIndex)
   Check(Api().SessionOptionsAppendExecutionProvider_CUDA_V2(&options, cuda.get()));
 }
 
-/** "cuda:1" -> 1; throws for anything but auto, cpu, cuda and cuda:N. Returns -1 for auto and cpu. */
+/** Number of the GPU: 0 for "cuda", 1 for "cuda:1", -1 for "auto" and "cpu". Throws Error for anything else. */
 int
 ParseDevice(const std::string & device)
 {
@@ -105,7 +105,7 @@ OpenOnGpu(const std::string & path, const unsigned int threadsPerCall, const int
   return OpenSession(path, *options);
 }
 
-/** ONNX Runtime's messages have several lines and source positions; a log line holds the beginning. */
+/** The beginning of a text, without line breaks, for a line of the log. ONNX Runtime's messages have several lines. */
 std::string
 InOneLine(std::string text)
 {
@@ -154,7 +154,7 @@ Network::Network(const std::string & path, const std::string & device, const uns
                      "' does not exist. Give the name of an installed model or the path of an .onnx file.");
   }
 
-  // The file is judged on the CPU, whatever the device, so that a damaged file is never taken for a missing GPU.
+  // The file is always opened on the CPU first, so that a damaged file is not taken for a missing GPU.
   auto & self = *m_Implementation;
   self.session = OpenOnCpu(path, threadsPerCall);
   self.information = ReadModelInformation(*self.session, path);
@@ -215,7 +215,7 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
   }
   dissimilarity.resize(static_cast<std::size_t>(Product(patchShape)));
 
-  // The tensors are views of the caller's vectors: nothing is copied, in either direction.
+  // The tensors are views of the caller's vectors, so nothing is copied.
   const auto viewBytes = [&self](const void *                      data,
                                  const std::size_t                 bytes,
                                  const std::vector<std::int64_t> & shape,

@@ -14,18 +14,18 @@ namespace cnnmetric
 {
 
 /** \class Network
- * \brief A trained network N(P_f, P_m) with its input gradient, evaluated fully convolutionally on blocks.
+ * \brief A trained network N(P_f, P_m) with its input gradient, evaluated for all patches of a block in one run.
  *
- * ONNX Runtime stays behind this handle: no header of it is visible outside of cpp/network.
- * `Evaluate` may be called from several threads at once.
+ * This class hides ONNX Runtime, whose header is included in cpp/network alone. Several threads may call `Evaluate` at
+ * once.
  */
 class Network
 {
 public:
   using Gradients = std::array<std::vector<float> *, 2>;
 
-  /** Tell where the ONNX Runtime shared library of the installed wheel is. Called once, at import.
-   * Throws Error when the library cannot be loaded or is too old. */
+  /** Load the shared library of ONNX Runtime. Called once, at import, with the path in the installed wheel.
+   * Throws Error if the library cannot be loaded or is too old. */
   static void
   UseRuntimeLibrary(const std::string & path);
 
@@ -36,8 +36,9 @@ public:
   /** Load and check a model file.
    * \param path an .onnx file with the metadata of docs/model-format.md
    * \param device "auto", "cpu" or "cuda:N"
-   * \param threadsPerCall threads that one call of Evaluate may use
-   * Throws ModelError for an unusable file and Error for a device that is not there. */
+   * \param threadsPerCall number of threads that one call of Evaluate uses
+   *
+   * Throws ModelError if the file cannot be used, and Error if the device cannot be used. */
   Network(const std::string & path, const std::string & device, unsigned int threadsPerCall);
   ~Network();
 
@@ -48,17 +49,17 @@ public:
   const ModelInformation &
   GetInformation() const;
 
-  /** The device in use and, for "auto", why; one line for the log. */
+  /** The device in use and, for "auto", the reason; for the log. */
   const std::string &
   GetDeviceReport() const;
 
   /** Evaluate one block (docs/model-format.md, "Graph").
-   * \param blockShape voxels per axis in memory order (slowest axis first); each p + k s
-   * \param patches 2 x block: first modality, second modality, normalised
+   * \param blockShape voxels per axis in memory order (slowest axis first); each is p + k s
+   * \param patches normalised intensities of the first, then of the second modality; each of the shape of the block
    * \param weights one weight per patch
    * \param[out] dissimilarity N(P) per patch
-   * \param[out] gradients for each modality nullptr, or block: d(sum_P w_P N(P)) / d patches of that modality. What is not
-   *             asked for is not computed. */
+   * \param[out] gradients for each modality d(sum_P w_P N(P)) / d intensity, of the shape of the block; nullptr for one
+   *             that is not wanted, which is then not computed */
   void
   Evaluate(const std::vector<std::int64_t> & blockShape,
            const std::vector<float> &        patches,

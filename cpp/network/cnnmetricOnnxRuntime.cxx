@@ -72,7 +72,7 @@ Environment()
 {
   static OrtEnv * const environment = [] {
     OrtEnv * created = nullptr;
-    // Failures come back as status texts that we pass on; ONNX Runtime need not print them as well.
+    // Failures come back as texts, which Check() passes on, so ONNX Runtime need not print them as well.
     Check(Api().CreateEnv(ORT_LOGGING_LEVEL_FATAL, "cnnmetric", &created));
     return created;
   }();

@@ -10,26 +10,27 @@
 namespace cnnmetric::onnxruntime
 {
 
-/** The lowest version of the C API that has what we call (ONNX Runtime 1.17): a runtime may be newer, never older. */
+/** The lowest version of the C API that has all functions in use here (ONNX Runtime 1.17). A newer runtime offers it as
+ * well; an older one does not. */
 inline constexpr unsigned int ApiVersion = 17;
 
-/** Load the shared library; later calls with any path are ignored. Throws cnnmetric::Error. */
+/** Load the shared library. Later calls do nothing, whatever the path. Throws cnnmetric::Error. */
 void
 LoadLibrary(const std::string & path);
 
-/** The function table of the loaded library. Throws cnnmetric::Error when none has been loaded. */
+/** The function table of the loaded library. Throws cnnmetric::Error if none is loaded. */
 const OrtApi &
 Api();
 
-/** Version text of the loaded library, empty when none has been loaded. */
+/** Version of the loaded library, for example "1.23.2"; empty if none is loaded. */
 std::string
 Version();
 
-/** The one environment of this process; ONNX Runtime allows no second one. */
+/** The environment, of which ONNX Runtime has one per process. */
 OrtEnv *
 Environment();
 
-/** Throw cnnmetric::Error with ONNX Runtime's own words when status reports a failure; frees the status. */
+/** Throw cnnmetric::Error with ONNX Runtime's own text if the status reports a failure. Frees the status. */
 void
 Check(OrtStatus * status);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// elastix's own build generates a header of this name, and the wheel does not ship it. We ask the wheel at run time which image types it
-// supports (see cpp/bindings/installComponent.h) instead of repeating its list, so here there are none.
+// elastix's own build generates a header of this name, and the wheel does not ship it. The list of image types is empty
+// here, because cpp/elastix/elxCNNMetric.cxx asks the wheel at run time which ones it supports.
 #ifndef elxSupportedImageTypes_h
 #define elxSupportedImageTypes_h
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// elastix's own build generates a header of this name, and the wheel does not ship it. Ours says which elastix we compile against.
+// elastix's own build generates a header of this name, and the wheel does not ship it. This one names the release of
+// elastix that the plugin is compiled against.
 #ifndef elxVersionMacros_h
 #define elxVersionMacros_h
 
