@@ -114,6 +114,12 @@ DefineNetworkOnArrays(py::module_ & module)
     .def_property_readonly("upper_quantile",
                            [](const Network & network) { return network.GetInformation().upperQuantile; })
     .def_property_readonly("device_report", &Network::GetDeviceReport)
+    .def(
+      "fixed_channel",
+      [](const Network & network, const std::string & fixedModality) {
+        return network.GetInformation().FindFixedChannel(fixedModality);
+      },
+      py::arg("fixed_modality"))
     .def("evaluate", &Evaluate, py::kw_only(), py::arg("patches"), py::arg("weights"), py::arg("gradients_wanted"));
 }
 

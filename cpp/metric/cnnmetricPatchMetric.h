@@ -118,9 +118,6 @@ private:
   const BlocksType &
   GetBlocks(const SamplingRequest & request, GeneratorType & generator);
 
-  unsigned int
-  FindFixedChannel() const;
-
   static void
   CheckValidPatches(const Evaluation & evaluation, const ValidityRule & rule);
 

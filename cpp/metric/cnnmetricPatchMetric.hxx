@@ -47,7 +47,7 @@ PatchMetric<VDimension>::StartLevel(const ImageBaseType &                      g
   m_GridSpacing = m_Settings.gridSpacing > 0.0 ? m_Settings.gridSpacing : model.spacing * m_Settings.gridFactor;
   const typename EvaluatorType::GridType grid(gridImage, gridRegion, m_GridSpacing, model.receptiveField, model.stride);
   m_Evaluator = std::make_unique<const EvaluatorType>(m_Network,
-                                                      FindFixedChannel(),
+                                                      model.FindFixedChannel(m_Settings.fixedModality),
                                                       grid,
                                                       fixedDomain,
                                                       normalise(originalFixedImage, "fixed"),
@@ -153,26 +153,6 @@ PatchMetric<VDimension>::GetBlocks(const SamplingRequest & request, GeneratorTyp
 
 
 template <unsigned int VDimension>
-unsigned int
-PatchMetric<VDimension>::FindFixedChannel() const
-{
-  const auto & modalities = m_Network->GetInformation().modalities;
-  for (unsigned int channel = 0; channel < 2; ++channel)
-  {
-    const bool named =
-      m_Settings.fixedModality == modalities[channel] || modalities[channel] == ModelInformation::AnyModality;
-    if (named || (channel == 0 && m_Settings.fixedModality.empty()))
-    {
-      return channel;
-    }
-  }
-  throw Error("CNNMetricFixedModality \"" + m_Settings.fixedModality + "\" is not a modality of model '" +
-              m_Network->GetInformation().path + "', which compares \"" + modalities[0] + "\" and \"" + modalities[1] +
-              "\". Name the one that the fixed image is.");
-}
-
-
-template <unsigned int VDimension>
 void
 PatchMetric<VDimension>::CheckValidPatches(const Evaluation & evaluation, const ValidityRule & rule)
 {
@@ -201,7 +181,7 @@ std::string
 PatchMetric<VDimension>::Describe(const SamplingRequest & request, const unsigned int numberOfWorkers) const
 {
   const ModelInformation & model = m_Network->GetInformation();
-  const unsigned int       fixedChannel = FindFixedChannel();
+  const unsigned int       fixedChannel = model.FindFixedChannel(m_Settings.fixedModality);
   std::ostringstream       text;
   text << "CNNMetric: model " << model.path << ", fixed " << model.modalities[fixedChannel] << ", moving "
        << model.modalities[1 - fixedChannel] << ", patch " << model.receptiveField << " voxels, stride " << model.stride

@@ -31,6 +31,12 @@ struct ModelInformation
   std::array<std::string, 2> modalities{};
   double                     lowerQuantile{};
   double                     upperQuantile{};
+
+  /** The channel of the fixed image, 0 or 1; the moving image is the other one. The first channel that fits is taken.
+   * Throws Error if the model does not compare this modality.
+   * \param fixedModality name of the fixed image's modality; empty for the first channel */
+  unsigned int
+  FindFixedChannel(const std::string & fixedModality) const;
 };
 
 } // namespace cnnmetric

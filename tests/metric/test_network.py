@@ -67,6 +67,41 @@ def test_the_model_is_described(twin: tuple[cnnmetric.DissimilarityNetwork, Any]
     assert repr(network).startswith(expected)
 
 
+@pytest.mark.parametrize(("name", "channel"), [("T1", 0), ("T2", 1), ("", 0)])
+def test_fixed_image_is_found_by_its_modality(
+    network: cnnmetric.DissimilarityNetwork, name: str, channel: int
+) -> None:
+    assert network.fixed_channel(name) == channel
+
+
+@pytest.mark.parametrize("name", ["CT", "t1", "any"])
+def test_fixed_image_of_an_unknown_modality(
+    network: cnnmetric.DissimilarityNetwork, name: str
+) -> None:
+    message = rf'"{name}" is not a modality of .*small\.onnx.*"T1" and "T2"'
+    with pytest.raises(cnnmetric.MetricError, match=message):
+        network.fixed_channel(name)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "name", "channel"),
+    [
+        (("any", "any"), "CT", 0),
+        (("any", "any"), "", 0),
+        (("T1", "any"), "T1", 0),
+        (("T1", "any"), "CT", 1),
+        (("T1", "any"), "", 0),
+        (("any", "T1"), "T1", 0),  # the first one that fits
+    ],
+)
+def test_fixed_image_of_a_model_for_any_modality(
+    modalities: tuple[str, str], name: str, channel: int, tmp_path: Path
+) -> None:
+    model = write_small_model(tmp_path / "any.onnx", modalities=modalities)
+    network = cnnmetric.DissimilarityNetwork(model, device="cpu")
+    assert network.fixed_channel(name) == channel
+
+
 def test_map_and_gradient_are_those_of_torch(
     twin: tuple[cnnmetric.DissimilarityNetwork, TwoChannelNetwork],
 ) -> None:

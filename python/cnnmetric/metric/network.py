@@ -126,6 +126,27 @@ class DissimilarityNetwork:
         """The device in use, for ``"auto"`` with the reason, and the version of ONNX Runtime."""
         return self._network.device_report
 
+    def fixed_channel(self, fixed_modality: str) -> int:
+        """Return which of the two arrays the fixed image is, by the rule of a registration.
+
+        Parameters
+        ----------
+        fixed_modality
+            Which of the model's modalities the fixed image is; empty for its first one. The
+            modality ``"any"`` of a model takes every name.
+
+        Returns
+        -------
+        int
+            0 for the first array, 1 for the second; the moving image is the other one.
+
+        Raises
+        ------
+        MetricError
+            If the model does not compare this modality.
+        """
+        return self._network.fixed_channel(fixed_modality)
+
     def map_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of the map, and of the weights, for arrays of the given shape.
 
