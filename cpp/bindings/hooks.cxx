@@ -3,6 +3,8 @@
 
 #include "cnnmetricHooks.h"
 
+#include <utility>
+
 namespace py = pybind11;
 
 namespace cnnmetric

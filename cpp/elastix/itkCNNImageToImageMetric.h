@@ -39,7 +39,7 @@ public:
   using typename Superclass::MovingImageType;
   using typename Superclass::TransformParametersType;
 
-  itkStaticConstMacro(ImageDimension, unsigned int, TFixedImage::ImageDimension);
+  static constexpr unsigned int ImageDimension = TFixedImage::ImageDimension;
   static_assert(TFixedImage::ImageDimension == TMovingImage::ImageDimension);
 
   using PatchMetricType = cnnmetric::PatchMetric<ImageDimension>;

@@ -9,6 +9,8 @@
 
 #include <itkImageToImageMetricv4GetValueAndDerivativeThreader.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace itk

@@ -4,6 +4,7 @@
 
 #include "cnnmetricLattice.h"
 
+#include <utility>
 #include <vector>
 
 namespace cnnmetric

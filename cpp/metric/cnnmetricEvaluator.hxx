@@ -6,8 +6,10 @@
 #include "cnnmetricParallel.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 namespace cnnmetric
 {

@@ -90,12 +90,6 @@ public:
   unsigned int
   GetNumberOfWorkers(unsigned int numberOfWorkUnits) const;
 
-  const Settings &
-  GetSettings() const
-  {
-    return m_Settings;
-  }
-
   const EvaluatorType &
   GetEvaluator() const;
 

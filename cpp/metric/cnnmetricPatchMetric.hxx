@@ -3,7 +3,6 @@
 #define cnnmetricPatchMetric_hxx
 
 #include <algorithm>
-#include <limits>
 #include <sstream>
 #include <thread>
 

@@ -65,7 +65,7 @@ public:
            const std::vector<float> &        patches,
            const std::vector<float> &        weights,
            std::vector<float> &              dissimilarity,
-           const Gradients &                 gradients = {}) const;
+           const Gradients &                 gradients) const;
 
 private:
   struct Implementation;
