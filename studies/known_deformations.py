@@ -31,7 +31,8 @@ from cnnmetric.demo.deformation import random_deformation
 from cnnmetric.demo.phantom import index_to_point
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.evaluation import methods
-from cnnmetric.registration import pipeline
+from cnnmetric.images.files import read_image
+from cnnmetric.images.masks import foreground_mask
 from cnnmetric.training.data.pairs import read_pairs
 
 ROTATION, SCALE = 5.0, 0.05  # standard deviations: degrees about each axis; relative
@@ -68,7 +69,7 @@ def run(settings: DeformationSettings) -> None:
     print("|---|" + "---:|" * (len(head) + 1), flush=True)
     rows = []
     for number, files in enumerate(read_pairs(settings.pairs, settings.modalities)):
-        fixed, aligned = (pipeline.read_image(path) for path in files.paths)
+        fixed, aligned = (read_image(path) for path in files.paths)
         rng = np.random.default_rng([settings.seed, number])
         deformation = draw(rng, fixed)
         moving = deformed(aligned, deformation)
@@ -129,7 +130,7 @@ def last_displacement(
 
 def error(fixed: Any, deformation: Deformation, displacement: Any) -> float:
     """Return the mean of ``|phi(T(x)) - x|`` over the fixed image's foreground, in mm."""
-    inside = itk.array_view_from_image(pipeline.foreground_mask(fixed)) > 0
+    inside = itk.array_view_from_image(foreground_mask(fixed)) > 0
     to_point = index_to_point(fixed)
     points: Points = np.argwhere(inside)[:, ::-1] @ to_point[:, :3].T + to_point[:, 3]
     moved = points + (displacement[inside] if np.ndim(displacement) else 0)

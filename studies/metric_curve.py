@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric import DissimilarityNetwork
-from cnnmetric.registration import pipeline
+from cnnmetric.images.files import read_image
+from cnnmetric.images.warping import resample_image
 
 AXES = "xyz"
 
@@ -46,7 +47,7 @@ def on_model_grid(
     first: Path, second: Path, network: DissimilarityNetwork
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return both images ``(nz, ny, nx)``, normalised, on the first one's grid at model spacing."""
-    images = [pipeline.read_image(file) for file in (first, second)]
+    images = [read_image(file) for file in (first, second)]
     extent = np.array(itk.size(images[0])) * np.array(images[0].GetSpacing())
     grid = itk.Image[itk.F, 3].New()
     grid.SetRegions([int(length / network.spacing) for length in extent])
@@ -57,7 +58,7 @@ def on_model_grid(
     for image in images:
         normalised = itk.image_from_array(network.normalise(itk.array_view_from_image(image)))
         normalised.CopyInformation(image)
-        resampled = itk.array_from_image(pipeline.resample_image(normalised, grid))
+        resampled = itk.array_from_image(resample_image(normalised, grid))
         arrays.append(np.clip(resampled, 0, 1))
     return arrays[0], arrays[1]
 

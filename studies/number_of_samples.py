@@ -30,7 +30,9 @@ from cnnmetric.demo.cases import choose_case
 from cnnmetric.demo.measures import measure
 from cnnmetric.demo.settings import DemoSettings
 from cnnmetric.errors import CNNMetricError
-from cnnmetric.registration import pipeline
+from cnnmetric.registration import parameter_files
+from cnnmetric.registration.stages import run_stage
+from cnnmetric.registration.stages import run_stages
 
 PATCHES_PER_BLOCK = 125  # of 33 voxels, at patches of 17 and a stride of 4
 MEASURES = ("dice_mean", "target_registration_error_mean_mm", "seconds")
@@ -83,14 +85,14 @@ def run(settings: SamplesSettings) -> list[dict[str, Any]]:
                 if (sampler, samples, seed) in done:
                     continue
                 if start is None:
-                    start = next(pipeline.register(case.fixed, case.moving, method="cnn"))
+                    start = next(run_stages(case.fixed, case.moving, method="cnn"))
                 parameters = bspline_parameters(sampler, samples, seed)
-                stage = pipeline.register_stage(
+                stage = run_stage(
                     case.fixed,
                     case.moving,
                     parameters,
                     name="bspline",
-                    initial=start.transform,
+                    initial=start.parameters,
                     threads=settings.threads,
                 )
                 found = measure(
@@ -113,7 +115,7 @@ def bspline_parameters(sampler: str, samples: int, seed: int) -> Any:
     }
     if sampler != "none":
         overrides |= {"ImageSampler": sampler, "NumberOfSpatialSamples": str(samples)}
-    return pipeline.read_parameters("cnn", "bspline", overrides)
+    return parameter_files.read("cnn", "bspline", overrides)
 
 
 def table(settings: SamplesSettings, results: list[dict[str, Any]]) -> str:

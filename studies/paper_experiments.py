@@ -45,7 +45,8 @@ from cnnmetric.evaluation.score import score_before
 from cnnmetric.evaluation.summary import frame
 from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
-from cnnmetric.registration import pipeline
+from cnnmetric.registration import elastix_transforms
+from cnnmetric.registration.stages import run_stages
 from cnnmetric.training.checkpoint import load
 from cnnmetric.training.export.model_file import ModelDescription
 from cnnmetric.training.export.model_file import export_model
@@ -181,7 +182,7 @@ def _records(
     """Yield the record of every job."""
     pair = read_pair(registration)
     start = _start(registration, pair, folder)
-    displacement = pipeline.displacement_field(pair.moving, start)
+    displacement = elastix_transforms.sampled(start, pair.fixed)
     linear = Alignment(step="linear", displacement=displacement, seconds=0.0)
     shared = {
         "before": score_before(pair, LABELS),
@@ -209,10 +210,8 @@ def _start(registration: Registration, pair: LabelledPair, folder: Path) -> Any:
     file = folder / f"{registration.name}.txt"
     if not file.is_file():
         modality = {"CNNMetricFixedModality": registration.fixed_modality, "RandomSeed": "1"}
-        stages = pipeline.register(
-            pair.fixed, pair.moving, method="cnn", overrides=modality, threads=1
-        )
-        transform = next(stages).transform
+        stages = run_stages(pair.fixed, pair.moving, method="cnn", overrides=modality, threads=1)
+        transform = next(stages).parameters
         folder.mkdir(parents=True, exist_ok=True)
         transform.WriteParameterFile(str(file))
     found = itk.ParameterObject.New()

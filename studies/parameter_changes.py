@@ -35,7 +35,7 @@ from cnnmetric.evaluation.methods.elastix import MIMask
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.tables import read_registrations
-from cnnmetric.registration.parameter_files import DEFAULT_MODEL
+from cnnmetric.plugin.package_data import DEFAULT_MODEL
 
 SHIPPED = "as shipped"
 METHODS: dict[str, type[ElastixMethod]] = {method.name: method for method in (CNN, MI, MIMask)}

@@ -33,7 +33,8 @@ from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
-from cnnmetric.registration import pipeline
+from cnnmetric.images.files import read_image
+from cnnmetric.images.files import read_labels
 
 # From the tissue that is darkest in T1 to the brightest: fluid, grey matter, white matter.
 MEANS = (1000.0, 560.0, 380.0)
@@ -74,8 +75,8 @@ def run(settings: SyntheticSettings) -> None:
     settings.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, folder in enumerate(folders):
-        t1 = pipeline.read_image(folder / "T1.nii.gz")
-        tissues = itk.array_from_image(pipeline.read_labels(folder / "tissues.nii.gz"))
+        t1 = read_image(folder / "T1.nii.gz")
+        tissues = itk.array_from_image(read_labels(folder / "tissues.nii.gz"))
         generator = np.random.default_rng([settings.seed, number])
         t2 = itk.image_from_array(synthetic_t2(itk.array_from_image(t1), tissues, generator))
         t2.CopyInformation(t1)

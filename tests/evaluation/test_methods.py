@@ -15,13 +15,14 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import methods
 from cnnmetric.evaluation import presets
 from cnnmetric.evaluation.methods.base import Method
-from cnnmetric.evaluation.methods.convex_adam import composed
+from cnnmetric.evaluation.methods.convex_adam import in_mm
 from cnnmetric.evaluation.methods.greedy import Greedy
 from cnnmetric.evaluation.methods.mind import NEIGHBOURS
 from cnnmetric.evaluation.methods.mind import mind
 from cnnmetric.evaluation.methods.program import call
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.score import score_before
+from cnnmetric.images import warping
 from support.evaluation_subjects import inverted_pair
 from support.evaluation_subjects import shifted_pair
 from support.evaluation_subjects import write_translation_parameters
@@ -169,7 +170,7 @@ def test_composition_of_a_step_along_the_grid_with_a_linear_one() -> None:
     step = np.asarray(fixed.GetDirection()) @ (np.array([2.0, -1.0, 0.5]) * [1.0, 0.8, 1.2])
     expected = step + (points + step) @ matrix.T + [1.0, 2.0, -1.0]
     inner = (slice(3, -3),) * 3
-    found = composed(linear, voxels, fixed)
+    found = warping.composed(in_mm(voxels, fixed), linear, fixed)
     np.testing.assert_allclose(found[inner], expected[inner], atol=1e-6)
 
 

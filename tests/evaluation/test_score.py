@@ -13,15 +13,11 @@ from scipy.spatial import distance
 
 from cnnmetric.errors import DataError
 from cnnmetric.evaluation.alignment import Alignment
-from cnnmetric.evaluation.alignment import folded_share
-from cnnmetric.evaluation.alignment import warp_image
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.score import score_before
 from cnnmetric.images.overlap import overlap
-from support.evaluation_subjects import image_and_labels
 from support.evaluation_subjects import shifted_pair
 from support.metric_images import empty_image
-from support.metric_images import points_of
 
 SHIFT = (3.0, -2.0, 4.0)
 
@@ -76,21 +72,3 @@ def test_labels_that_one_or_both_images_lack() -> None:
 def test_no_label_to_compare_is_an_error() -> None:
     with pytest.raises(DataError, match="no label to compare"):
         score_before(shifted_pair((0.0, 0.0, 0.0)), (77,))
-
-
-def test_displacement_of_another_grid_or_not_finite_is_an_error() -> None:
-    fixed, _ = image_and_labels(modality="T1")
-    with pytest.raises(DataError, match=r"shape \(5, 5, 5, 3\) and must have \(64, 70, 64, 3\)"):
-        warp_image(fixed, np.zeros((5, 5, 5, 3)), fixed)
-    with pytest.raises(DataError, match="NaN or infinite"):
-        warp_image(fixed, np.full((64, 70, 64, 3), np.nan), fixed)
-
-
-def test_folding_of_known_maps_on_a_turned_grid() -> None:
-    fixed = empty_image((20, 22, 24), spacing=(1.0, 0.8, 1.2), angle=0.7)
-    points = points_of(fixed)
-    assert folded_share(np.zeros_like(points), fixed) == 0.0
-    assert folded_share(0.5 * points, fixed) == 0.0  # magnified
-    assert folded_share(points * [-2.0, 0.0, 0.0], fixed) == 1.0  # mirrored: det J = -1
-    half = np.where(points[..., :1] > 0, points * [-2.0, 0.0, 0.0], 0.0)
-    assert folded_share(half, fixed) == pytest.approx(0.5, abs=0.06)

@@ -79,7 +79,7 @@ def test_fixed_image_of_an_unknown_modality(
     network: cnnmetric.DissimilarityNetwork, name: str
 ) -> None:
     message = rf'"{name}" is not a modality of .*small\.onnx.*"T1" and "T2"'
-    with pytest.raises(cnnmetric.MetricError, match=message):
+    with pytest.raises(cnnmetric.SettingsError, match=message):
         network.fixed_channel(name)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import cnnmetric
-from cnnmetric.registration import pipeline
+from cnnmetric.images.files import read_image
+from cnnmetric.images.masks import foreground_mask
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def newborn(data_folder: Path) -> tuple[Any, Any]:
     folder = data_folder / "dev" / "alberts"
     with (folder / "subjects.csv").open(newline="") as lines:
         subject = next(csv.DictReader(lines))
-    return pipeline.read_image(folder / subject["T1"]), pipeline.read_image(folder / subject["T2"])
+    return read_image(folder / subject["T1"]), read_image(folder / subject["T2"])
 
 
 @pytest.mark.data
@@ -32,7 +33,7 @@ def test_dissimilarity_grows_with_misalignment(newborn: tuple[Any, Any]) -> None
         fixed_modality="T1",
         transform="translation",
         grid_spacing=1.5,
-        fixed_mask=pipeline.foreground_mask(newborn[0]),
+        fixed_mask=foreground_mask(newborn[0]),
     )
     values = [metric.value([shift, 0.0, 0.0]) for shift in (0.0, 2.0, 4.0, 8.0)]
     assert values == sorted(values)

@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 import cnnmetric
-from cnnmetric.registration import pipeline
+from cnnmetric.registration import elastix_transforms
+from cnnmetric.registration.stages import STAGES
 from support.elastix_runs import final_parameters
 from support.elastix_runs import parameters
 from support.elastix_runs import register
@@ -49,7 +50,7 @@ def true_displacement(fixed: Any) -> NDArray[np.float64]:
 def registration_error(fixed: Any, moving: Any, transform: Any) -> float:
     """Return the mean distance, in mm, between found and true position inside the anatomy."""
     points = points_of(fixed)
-    found = points + pipeline.displacement_field(moving, transform)
+    found = points + elastix_transforms.sampled(transform, fixed)
     true = points @ rotation(ROTATION).T + TRANSLATION
     inside = anatomy(points, modality="T1") > 0.1
     return float(np.linalg.norm(found - true, axis=-1)[inside].mean())
@@ -170,11 +171,11 @@ def test_parameter_files_run_one_after_the_other(
     fixed: Any, moving: Any, difference_model: Path
 ) -> None:
     settings = itk.ParameterObject.New()
-    for name in pipeline.STAGES:
+    for name in STAGES:
         settings.AddParameterFile(str(cnnmetric.parameter_files.path(f"cnn_{name}")))
     settings.SetParameter("MaximumNumberOfIterations", "2")
     settings.SetParameter("CNNMetricModel", str(difference_model))
     settings.SetParameter("CNNMetricGridSpacing", "2.0")
     settings.RemoveParameter("CNNMetricBlockSize")
     transform = register(fixed, moving, settings)
-    assert transform.GetNumberOfParameterMaps() == len(pipeline.STAGES)
+    assert transform.GetNumberOfParameterMaps() == len(STAGES)

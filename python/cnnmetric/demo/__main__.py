@@ -53,7 +53,9 @@ def run(settings: DemoSettings) -> None:
         from cnnmetric.demo.measures import measure
         from cnnmetric.demo.measures import table
         from cnnmetric.demo.picture import draw
-        from cnnmetric.registration import pipeline
+        from cnnmetric.images import warping
+        from cnnmetric.registration.stages import STAGES
+        from cnnmetric.registration.stages import run_stages
     except ModuleNotFoundError as error:
         msg = f"the demo needs the package {error.name}; install it: pip install 'cnnmetric[demo]'"
         raise CompatibilityError(msg) from error
@@ -64,11 +66,11 @@ def run(settings: DemoSettings) -> None:
         rows = [measure(case, "before")]
     print(f"{case.title}\n{table(rows, case)}")
 
-    names = pipeline.STAGES if settings.fine else pipeline.STAGES[:-1]
+    names = STAGES if settings.fine else STAGES[:-1]
     metrics = ["mi"] if settings.metric == "mi" else ["mi", "cnn"][not settings.compare_mi :]
     for metric in metrics:
         overrides = _overrides(settings, case.fixed_modality) if metric == "cnn" else {}
-        stages = pipeline.register(
+        stages = run_stages(
             case.fixed,
             case.moving,
             method=metric,
@@ -87,7 +89,7 @@ def run(settings: DemoSettings) -> None:
             settings.output,
             fixed=case.fixed,
             moving=case.moving,
-            warped=pipeline.warp_image(case.moving, stage.transform),
+            warped=warping.resample_image(case.moving, case.fixed, stage.transform),
             names=(case.fixed_modality, case.moving_modality),
             title=f"{case.title}: {METRIC_NAMES[metric]}",
             lines=text.splitlines(),

@@ -14,8 +14,8 @@ from cnnmetric.demo.anatomy import Points
 from cnnmetric.demo.anatomy import load_anatomy
 from cnnmetric.demo.phantom import make_phantom
 from cnnmetric.demo.settings import DemoSettings
-from cnnmetric.registration.pipeline import read_image
-from cnnmetric.registration.pipeline import read_labels
+from cnnmetric.images.files import read_image
+from cnnmetric.images.files import read_labels
 
 DATA_VARIABLE = "CNNMETRIC_DATA"
 _ALBERTS = Path("dev/alberts")

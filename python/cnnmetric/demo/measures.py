@@ -6,18 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import itk
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from cnnmetric.demo.anatomy import Points
 from cnnmetric.demo.cases import Case
+from cnnmetric.images import warping
 from cnnmetric.images.overlap import Overlap
 from cnnmetric.images.overlap import overlap
-from cnnmetric.registration.pipeline import displacement_field
-from cnnmetric.registration.pipeline import on_grid_of
-from cnnmetric.registration.pipeline import warp_labels
+from cnnmetric.types import Transform
 
 
 @dataclass(frozen=True)
@@ -54,20 +50,18 @@ class Measures:
 
 
 def measure(
-    case: Case, step: str, *, transform: Any = None, seconds: float | None = None
+    case: Case, step: str, *, transform: Transform | None = None, seconds: float | None = None
 ) -> Measures:
     """Measure ``case`` under ``transform``, or as its headers place it if there is none."""
     compared = None
     if case.fixed_labels is not None:
-        warped = (
-            on_grid_of(case.moving_labels, case.fixed_labels)
-            if transform is None
-            else warp_labels(case.moving_labels, transform)
-        )
+        warped = warping.resample_labels(case.moving_labels, case.fixed_labels, transform)
         compared = overlap(case.fixed_labels, warped, labels=case.labels)
     errors = None
     if case.fixed_points is not None and case.moving_points is not None:
-        mapped = _mapped_points(case, transform)
+        mapped = case.fixed_points
+        if transform is not None:
+            mapped = warping.map_points(transform, case.fixed_points)
         errors = np.linalg.norm(mapped - case.moving_points, axis=1)
     return Measures(step, compared, errors, seconds)
 
@@ -87,21 +81,6 @@ def table(rows: list[Measures], case: Case) -> str:
         line += f"{row.seconds:>7.0f} s" if row.seconds is not None else ""
         lines.append(line.rstrip())
     return "\n".join(lines)
-
-
-def _mapped_points(case: Case, transform: Any) -> Points:
-    points = np.asarray(case.fixed_points)
-    if transform is None:
-        return points
-    field = displacement_field(case.moving, transform)
-    direction = itk.array_from_matrix(case.fixed.GetDirection())
-    to_index = np.linalg.inv(direction * np.asarray(case.fixed.GetSpacing()))
-    index = (points - np.asarray(case.fixed.GetOrigin())) @ to_index.T
-    moved = [
-        ndimage.map_coordinates(field[..., axis], index[:, ::-1].T, order=1, mode="nearest")
-        for axis in range(3)
-    ]
-    return np.asarray(points + np.stack(moved, axis=-1))
 
 
 def _short(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from cnnmetric.command_line import setting
 from cnnmetric.errors import SettingsError
-from cnnmetric.registration.parameter_files import DEFAULT_MODEL
+from cnnmetric.plugin.package_data import DEFAULT_MODEL
 
 
 @dataclass(frozen=True)

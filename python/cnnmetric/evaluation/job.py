@@ -23,7 +23,8 @@ from cnnmetric.evaluation.score import LabelledPair
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.score import score_before
 from cnnmetric.evaluation.tables import Registration
-from cnnmetric.registration import pipeline
+from cnnmetric.images.files import read_image
+from cnnmetric.images.files import read_labels
 
 JOB_FILE, RECORD_FILE = "job.pickle", "record.pickle"
 _LENGTH_SHOWN = 400
@@ -91,10 +92,10 @@ def read_pair(registration: Registration) -> LabelledPair:
         If a file is missing, cannot be read, or is not 3D.
     """
     return LabelledPair(
-        fixed=pipeline.read_image(registration.fixed),
-        moving=pipeline.read_image(registration.moving),
-        fixed_labels=pipeline.read_labels(registration.fixed_labels),
-        moving_labels=pipeline.read_labels(registration.moving_labels),
+        fixed=read_image(registration.fixed),
+        moving=read_image(registration.moving),
+        fixed_labels=read_labels(registration.fixed_labels),
+        moving_labels=read_labels(registration.moving_labels),
     )
 
 

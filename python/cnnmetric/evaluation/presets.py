@@ -13,9 +13,10 @@ from typing import Any
 import itk
 from scipy.optimize import brentq
 
-from cnnmetric.registration import pipeline
+from cnnmetric.registration import parameter_files
+from cnnmetric.registration.stages import STAGES as SHIPPED
 
-STAGES = {"practical": pipeline.STAGES, "simonovsky2016": ("similarity", "bspline")}
+STAGES = {"practical": SHIPPED, "simonovsky2016": ("similarity", "bspline")}
 PRESETS = tuple(STAGES)
 
 CONTROL_POINTS = 1000
@@ -62,7 +63,7 @@ def parameters(preset: str, metric: str, stage: str, fixed: Any) -> Any:
     fixed
         The fixed image, from whose size the paper's control point grid follows.
     """
-    found = pipeline.read_parameters(metric, stage)
+    found = parameter_files.read(metric, stage)
     if preset == "simonovsky2016":
         changes = {**PAPER, **(_PAPER_CNN if metric == "cnn" else _PAPER_MI)}
         changes["MaximumStepLength"] = _MAXIMUM_STEP_LENGTH[stage]

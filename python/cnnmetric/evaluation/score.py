@@ -12,8 +12,7 @@ import itk
 import numpy as np
 
 from cnnmetric.evaluation.alignment import Alignment
-from cnnmetric.evaluation.alignment import folded_share
-from cnnmetric.evaluation.alignment import warp_labels
+from cnnmetric.images import warping
 from cnnmetric.images.overlap import overlap
 
 
@@ -52,13 +51,16 @@ def score(pair: LabelledPair, alignment: Alignment, labels: Iterable[int] | None
     """
     return {
         **_overlap(pair, alignment.displacement, labels),
-        "folded": folded_share(alignment.displacement, pair.fixed),
+        "folded": warping.folded_share(
+            warping.jacobian_determinant(alignment.displacement, pair.fixed)
+        ),
         "seconds": round(alignment.seconds, 2),
     }
 
 
 def _overlap(pair: LabelledPair, displacement: Any, labels: Iterable[int] | None) -> dict[str, Any]:
-    warped = warp_labels(pair.moving_labels, displacement, pair.fixed, pair.fixed_labels)
+    transform = warping.displacement_transform(displacement, pair.fixed)
+    warped = warping.resample_labels(pair.moving_labels, pair.fixed_labels, transform)
     found = overlap(pair.fixed_labels, warped, labels=labels)
     return {
         "dice": found.mean_dice,

@@ -11,7 +11,7 @@ from cnnmetric.command_line import setting
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import methods
 from cnnmetric.evaluation.presets import PRESETS
-from cnnmetric.registration.parameter_files import DEFAULT_MODEL
+from cnnmetric.plugin.package_data import DEFAULT_MODEL
 
 BASELINE_HELP = "method that the others are tested against; by default mi+mask, where it was run"
 OUT_HELP = "folder of the results, which a further run continues"

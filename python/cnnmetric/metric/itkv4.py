@@ -15,7 +15,7 @@ from cnnmetric.metric.maps import Maps
 from cnnmetric.metric.maps import maps_from
 from cnnmetric.plugin.loading import core
 from cnnmetric.plugin.loading import load_itkv4
-from cnnmetric.registration.parameter_files import DEFAULT_MODEL
+from cnnmetric.plugin.package_data import DEFAULT_MODEL
 
 
 class CNNImageToImageMetricv4:

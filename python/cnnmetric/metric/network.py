@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
+from cnnmetric.errors import MetricError
 from cnnmetric.errors import SettingsError
 from cnnmetric.metric import network_input
 from cnnmetric.plugin.loading import core
@@ -142,10 +143,13 @@ class DissimilarityNetwork:
 
         Raises
         ------
-        MetricError
+        SettingsError
             If the model does not compare this modality.
         """
-        return self._network.fixed_channel(fixed_modality)
+        try:
+            return self._network.fixed_channel(fixed_modality)
+        except MetricError as error:
+            raise SettingsError(str(error)) from error
 
     def map_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of the map, and of the weights, for arrays of the given shape.

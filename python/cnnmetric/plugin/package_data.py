@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+# The model where nothing names one, as in elxCNNMetric.h.
+DEFAULT_MODEL = "t1t2-fine"
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 

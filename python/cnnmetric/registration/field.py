@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deformable registration by the learned metric with a displacement field instead of a B-spline.
+"""Deformable registration by the learned metric with a displacement field, one vector a voxel.
 
 The metric's derivative with respect to where every voxel is taken from (Eq. 5 with a transform
-that has three parameters for each voxel) is computed on the complete grid, smoothed, and followed
-by a small step; steps are composed. That is the greedy form of diffeomorphic registration
-(Joshi et al., NeuroImage 2004; as in the Greedy software), with the learned metric as its force.
+that has a parameter for each component at each voxel) is computed on the complete grid, smoothed,
+and followed by a small step; steps are composed. That is the greedy form of diffeomorphic
+registration (Joshi et al., NeuroImage 2004; as in the Greedy software), with the learned metric as
+its force.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import itk
 import numpy as np
@@ -23,16 +24,27 @@ from scipy.ndimage import gaussian_filter
 from scipy.ndimage import map_coordinates
 
 from cnnmetric.errors import DataError
+from cnnmetric.errors import MetricError
+from cnnmetric.errors import SettingsError
+from cnnmetric.images import warping
+from cnnmetric.images.conversion import image_like
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
-from cnnmetric.registration import pipeline
-from cnnmetric.registration.parameter_files import DEFAULT_MODEL
+from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from cnnmetric.registration import elastix_transforms
+from cnnmetric.types import Displacement
+from cnnmetric.types import Image
+from cnnmetric.types import Mask
+from cnnmetric.types import ParameterObject
+from cnnmetric.types import Transform
+from cnnmetric.types import VectorImage
+from cnnmetric.types import Volume
 
-Volume = NDArray[np.float32]  # axes z, y, x
-Field = NDArray[np.float32]  # 3, z, y, x: displacement along z, y, x in voxels
+Field: TypeAlias = NDArray[np.float32]
+"""Displacement in voxels along z, y, x; shape (3, z, y, x) (2D: (2, y, x))."""
+
 _TRUNCATE = 3.0  # standard deviations
 _CONTENT = 0.01  # of the range of intensities
-ANY = "any"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +80,11 @@ class FieldLevel:
         for name in ("grid_spacing", "step"):
             if not getattr(self, name) > 0:
                 msg = f"{name} of a level is {getattr(self, name)} but must be above 0"
-                raise DataError(msg)
+                raise SettingsError(msg)
         for name in ("iterations", "image_smoothing", "update_smoothing", "field_smoothing"):
             if not getattr(self, name) >= 0:
                 msg = f"{name} of a level is {getattr(self, name)} but must not be below 0"
-                raise DataError(msg)
+                raise SettingsError(msg)
 
 
 # In voxels of the model's size.
@@ -84,10 +96,10 @@ LEVELS = (
 
 
 def register_displacement_field(
-    fixed: Any,
-    moving: Any,
+    fixed: Image,
+    moving: Image,
     *,
-    initial: Any = None,
+    initial: ParameterObject | Transform | None = None,
     model: str | Path = DEFAULT_MODEL,
     fixed_modality: str = "",
     levels: Sequence[FieldLevel] | None = None,
@@ -95,16 +107,18 @@ def register_displacement_field(
     number_of_threads: int = 0,
     seed: int = 1,
     on_iteration: Callable[[Iteration], object] | None = None,
-) -> Any:
+) -> VectorImage:
     """Register two images, from an alignment that is right up to about a centimetre.
+
+    :func:`cnnmetric.register` finds such an alignment first, and returns more.
 
     Parameters
     ----------
     fixed, moving
-        ITK images of float, 3D.
+        ITK images of float, 2D or 3D as the model.
     initial
-        elastix transform (``itk.ParameterObject``) to start from, for example that of the shipped
-        ``cnn_similarity`` and ``cnn_affine``; None if the headers align the images.
+        Transform to start from, elastix's (``itk.ParameterObject``) or ITK's, for example that of
+        the shipped ``cnn_similarity`` and ``cnn_affine``; None if the headers align the images.
     model
         Name of an installed model, or path of an ``.onnx`` file.
     fixed_modality
@@ -112,7 +126,7 @@ def register_displacement_field(
     levels
         From coarse to fine; None for three with 2, 1 and 0.7 times the model's voxel size.
     device, number_of_threads
-        As the ``CNNMetric...`` parameters of these names (docs/parameters.md).
+        As the ``CNNMetric...`` parameters of these names (docs/reference/parameters.md).
     seed
         Of the random place of the patch grid in each iteration.
     on_iteration
@@ -130,7 +144,9 @@ def register_displacement_field(
     ModelError
         If the model cannot be used.
     DataError
-        If an image is of another type or has no contrast, or the model does not know the modality.
+        If an image is of another type or has no contrast.
+    SettingsError
+        If the model does not know the modality.
     MetricError
         If ONNX Runtime fails.
 
@@ -141,24 +157,98 @@ def register_displacement_field(
     ...     moving, displacement_field=field, output_parameters_from_image=fixed
     ... )
     """
-    _check_images(fixed, moving)
     network = DissimilarityNetwork(model, device=device, number_of_threads=number_of_threads)
-    force = _Force(network, _fixed_is_first(network, fixed_modality), seed)
-    if levels is None:
-        levels = [_scaled(level, network.spacing) for level in LEVELS]
+    _check_images(fixed, moving, network.dimension)
+    before = initial
+    if isinstance(initial, itk.ParameterObject):
+        transforms = elastix_transforms.to_itk(initial, fixed)
+        before = warping.composite_transform(transforms, network.dimension)
+    displacement = deform(
+        fixed,
+        moving,
+        network=network,
+        fixed_modality=fixed_modality,
+        initial=before,
+        levels=levels_for(network.spacing) if levels is None else levels,
+        seed=seed,
+        on_iteration=on_iteration,
+    )
+    if before is not None:
+        first = warping.displacement_of(before, fixed)
+        displacement = warping.composed(displacement, first, fixed)
+    return warping.vector_image(displacement, fixed)
+
+
+def levels_for(spacing: float) -> tuple[FieldLevel, ...]:
+    """Return :data:`LEVELS` in mm, for a model of a voxel size."""
+    return tuple(
+        replace(
+            level,
+            grid_spacing=level.grid_spacing * spacing,
+            image_smoothing=level.image_smoothing * spacing,
+        )
+        for level in LEVELS
+    )
+
+
+def deform(
+    fixed: Image,
+    moving: Image,
+    *,
+    network: DissimilarityNetwork,
+    fixed_modality: str,
+    levels: Sequence[FieldLevel],
+    initial: Transform | None = None,
+    fixed_mask: Mask | None = None,
+    moving_mask: Mask | None = None,
+    seed: int = 1,
+    on_iteration: Callable[[Iteration], object] | None = None,
+) -> Displacement:
+    """Return the displacement that comes before the initial transform.
+
+    Parameters
+    ----------
+    fixed, moving, fixed_modality, levels, seed, on_iteration
+        As for :func:`register_displacement_field`.
+    network
+        The model.
+    initial
+        ITK transform that is applied after the displacement; None for none.
+    fixed_mask, moving_mask
+        On the grid of their image. A patch counts where its centre is inside of both.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``u`` in mm on the fixed grid, so that ``T(x) = initial(x + u(x))``.
+
+    Raises
+    ------
+    DataError
+        If an image has no contrast.
+    SettingsError
+        If the model does not know the modality.
+    MetricError
+        If ONNX Runtime fails, or if no patch is inside of the masks.
+    """
+    force = _Force(network, network.fixed_channel(fixed_modality), seed)
     images = [_normalised(network, image) for image in (fixed, moving)]
     box = _Box(fixed, margin=network.receptive_field * network.spacing)
-    field, before = np.zeros((3, 1, 1, 1), dtype=np.float32), 1.0
+    dimension = network.dimension
+    field, before = np.zeros((dimension, *(1,) * dimension), dtype=np.float32), 1.0
     for number, level in enumerate(levels):
         grid = box.grid(level.grid_spacing)
         field = _resampled(field, grid.shape, before / level.grid_spacing)
         smooth = [_smoothed(image, level.image_smoothing) for image in images]
-        fixed_volume = _volume(pipeline.resample_image(smooth[0], grid.image()))
-        moving_volume = _volume(pipeline.resample_image(smooth[1], grid.image(), initial))
+        fixed_volume = _volume(warping.resample_image(smooth[0], grid.image()))
+        moving_volume = _volume(warping.resample_image(smooth[1], grid.image(), initial))
+        inside_fixed = _inside(fixed_mask, grid.image(), None)
+        inside_moving = _inside(moving_mask, grid.image(), initial)
         slopes = np.stack(np.gradient(moving_volume))
         for iteration in range(level.iterations):
             places = _places(field)
-            value, derivative = force(fixed_volume, _at(places, moving_volume))
+            inside = _both(inside_fixed, inside_moving, places)
+            value, derivative = force(fixed_volume, _at(places, moving_volume), inside)
             update = -derivative * np.stack([_at(places, slope) for slope in slopes])
             update = _filtered(update, level.update_smoothing)
             largest = float(np.sqrt((update**2).sum(axis=0)).max())
@@ -170,36 +260,57 @@ def register_displacement_field(
             if on_iteration is not None:
                 on_iteration(Iteration(number, iteration, value, level.step))
         before = level.grid_spacing
-    return _on_fixed_grid(field, before, box, fixed, moving, initial)
+    return _on_fixed_grid(field, before, box, fixed)
 
 
 class _Force:
     """The metric's value, and its derivative by the warped intensities."""
 
-    def __init__(self, network: DissimilarityNetwork, fixed_is_first: bool, seed: int) -> None:
+    def __init__(self, network: DissimilarityNetwork, fixed_channel: int, seed: int) -> None:
         self._network = network
-        self._fixed_is_first = fixed_is_first
+        self._fixed_is_first = fixed_channel == 0
         self._random = np.random.default_rng(seed)
 
-    def __call__(self, fixed: Volume, warped: Volume) -> tuple[float, Volume]:
+    def __call__(
+        self, fixed: Volume, warped: Volume, inside: NDArray[np.bool_] | None
+    ) -> tuple[float, Volume]:
         # Patches lie a stride apart. Another start each time treats all voxels alike, on average.
-        start = self._random.integers(0, self._network.stride, 3)
+        start = self._random.integers(0, self._network.stride, fixed.ndim)
         part = tuple(slice(int(first), None) for first in start)
         pair = (fixed[part], warped[part])
+        weights = None if inside is None else self._weights(inside[part])
         result = self._network.map_and_gradient(
             *(pair if self._fixed_is_first else pair[::-1]),
+            weights=weights,
             normalised=True,
             gradients_wanted=(not self._fixed_is_first, self._fixed_is_first),
         )
         derivative = np.zeros_like(warped)
         derivative[part] = result.gradient_second if self._fixed_is_first else result.gradient_first
-        return float(result.dissimilarity_map.mean()), derivative
+        value = np.average(result.dissimilarity_map, weights=weights)
+        return float(value), derivative
+
+    def _weights(self, inside: NDArray[np.bool_]) -> Volume:
+        """Return 1 for the patches whose centre is inside."""
+        first, stride = self._network.receptive_field // 2, self._network.stride
+        centres = tuple(
+            slice(first, first + stride * (n - 1) + 1, stride)
+            for n in self._network.map_shape(inside.shape)
+        )
+        weights: Volume = inside[centres].astype(np.float32)
+        if not weights.any():
+            msg = (
+                "no patch has its centre inside of the masks; check where the masks lie, or leave "
+                "them out"
+            )
+            raise MetricError(msg)
+        return weights
 
 
 class _Box:
     """The part of the fixed image that has content, with a margin."""
 
-    def __init__(self, fixed: Any, *, margin: float) -> None:
+    def __init__(self, fixed: Image, *, margin: float) -> None:
         self.spacing = np.array(fixed.GetSpacing())[::-1]
         above = itk.array_view_from_image(fixed) - itk.array_view_from_image(fixed).min()
         inside = np.argwhere(above > _CONTENT * above.max())
@@ -220,65 +331,63 @@ class _Grid:
     shape: tuple[int, ...]  # z, y, x
     spacing: float
     origin: list[float]
-    direction: Any
+    direction: object
 
-    def image(self) -> Any:
+    def image(self) -> Image:
         """Return an image without content on the grid."""
-        image = itk.Image[itk.F, 3].New()
+        dimension = len(self.shape)
+        image = itk.Image[itk.F, dimension].New()
         image.SetRegions([int(n) for n in self.shape[::-1]])
-        image.SetSpacing([self.spacing] * 3)
+        image.SetSpacing([self.spacing] * dimension)
         image.SetOrigin(self.origin)
         image.SetDirection(self.direction)
         return image
 
 
-def _check_images(fixed: Any, moving: Any) -> None:
+def _check_images(fixed: Image, moving: Image, dimension: int) -> None:
+    wanted = itk.Image[itk.F, dimension]
     for role, image in (("fixed", fixed), ("moving", moving)):
-        if not isinstance(image, itk.Image[itk.F, 3]):
+        if not isinstance(image, wanted):
             msg = (
-                f"the {role} image is a {type(image).__name__} but must be an itk.Image[itk.F, 3]; "
-                "cast it first (itk.cast_image_filter)"
+                f"the {role} image is a {type(image).__name__} but must be an "
+                f"itk.Image[itk.F, {dimension}] for this model; cast it first "
+                "(itk.cast_image_filter)"
             )
             raise DataError(msg)
 
 
-def _fixed_is_first(network: DissimilarityNetwork, fixed_modality: str) -> bool:
-    known = network.modalities
-    if not fixed_modality or known[0] in (fixed_modality, ANY):
-        return True
-    if known[1] in (fixed_modality, ANY):
-        return False
-    msg = f"fixed_modality {fixed_modality!r} is not a modality of the model {known}"
-    raise DataError(msg)
+def _normalised(network: DissimilarityNetwork, image: Image) -> Image:
+    return image_like(network.normalise(itk.array_view_from_image(image)), image)
 
 
-def _scaled(level: FieldLevel, spacing: float) -> FieldLevel:
-    return replace(
-        level,
-        grid_spacing=level.grid_spacing * spacing,
-        image_smoothing=level.image_smoothing * spacing,
-    )
-
-
-def _normalised(network: DissimilarityNetwork, image: Any) -> Any:
-    found = itk.image_from_array(network.normalise(itk.array_view_from_image(image)))
-    found.CopyInformation(image)
-    return found
-
-
-def _smoothed(image: Any, deviation: float) -> Any:
+def _smoothed(image: Image, deviation: float) -> Image:
     if not deviation:
         return image
     sigma = deviation / np.array(image.GetSpacing())[::-1]
     voxels = gaussian_filter(itk.array_view_from_image(image), sigma, truncate=_TRUNCATE)
-    found = itk.image_from_array(voxels)
-    found.CopyInformation(image)
-    return found
+    return image_like(voxels, image)
 
 
-def _volume(image: Any) -> Volume:
+def _volume(image: Image) -> Volume:
     found: Volume = np.clip(itk.array_from_image(image), 0.0, 1.0)
     return found
+
+
+def _inside(mask: Mask | None, grid: Image, transform: Transform | None) -> Volume | None:
+    """Return a mask on the grid of a level, 1 inside; None for no mask."""
+    if mask is None:
+        return None
+    inside = itk.array_from_image(warping.resample_labels(mask, grid, transform)) != 0
+    found: Volume = inside.astype(np.float32)
+    return found
+
+
+def _both(fixed: Volume | None, moving: Volume | None, places: Field) -> NDArray[np.bool_] | None:
+    """Return which voxels are inside of both masks, that of the moving image where it is now."""
+    masks = [] if fixed is None else [fixed]
+    if moving is not None:
+        masks.append(_at(places, moving))
+    return np.all([mask > 0.5 for mask in masks], axis=0) if masks else None
 
 
 def _places(field: Field) -> Field:
@@ -305,23 +414,12 @@ def _resampled(field: Field, shape: tuple[int, ...], magnification: float) -> Fi
     return np.stack([component * np.float32(magnification) for component in components])
 
 
-def _on_fixed_grid(
-    field: Field, spacing: float, box: _Box, fixed: Any, moving: Any, initial: Any
-) -> Any:
-    """Return the displacement in mm at the fixed image's voxels, after the initial transform."""
+def _on_fixed_grid(field: Field, spacing: float, box: _Box, fixed: Image) -> Displacement:
+    """Return the displacement in mm at the fixed image's voxels."""
     voxels = np.indices(itk.array_view_from_image(fixed).shape, dtype=np.float32)
-    column = (3, 1, 1, 1)
+    column = (field.shape[0], *(1,) * field.shape[0])
     places = (voxels - box.first.reshape(column)) * (box.spacing / spacing).reshape(column)
     steps = [_at(places, component, mode="nearest") * spacing for component in field]
     direction = itk.array_from_matrix(fixed.GetDirection())
-    displacement = np.stack(steps[::-1], axis=-1) @ direction.T
-    if initial is not None:
-        places = voxels + np.stack(steps) / box.spacing.reshape(column)
-        first = np.moveaxis(pipeline.displacement_field(moving, initial, fixed), -1, 0)
-        displacement += np.stack([_at(places, c, mode="nearest") for c in first], axis=-1)
-    result = itk.Image[itk.Vector[itk.F, 3], 3].New()
-    result.SetRegions(itk.size(fixed))
-    result.CopyInformation(fixed)
-    result.Allocate()
-    itk.array_view_from_image(result)[:] = displacement
-    return result
+    displacement: Displacement = np.stack(steps[::-1], axis=-1) @ direction.T
+    return displacement

@@ -16,12 +16,12 @@ from typing import Any
 import itk
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from cnnmetric.evaluation.alignment import Alignment
-from cnnmetric.evaluation.alignment import warp_image
 from cnnmetric.evaluation.methods.base import Task
 from cnnmetric.evaluation.methods.greedy import Greedy
+from cnnmetric.images import warping
+from cnnmetric.types import Image
 
 
 class ConvexAdam(Greedy):
@@ -40,7 +40,8 @@ class ConvexAdam(Greedy):
         torch.set_num_threads(task.threads)
         torch.manual_seed(task.seed)
         started = time.perf_counter()
-        aligned = warp_image(task.moving, linear.displacement, task.fixed)
+        transform = warping.displacement_transform(linear.displacement, task.fixed)
+        aligned = warping.resample_image(task.moving, task.fixed, transform)
         with contextlib.redirect_stdout(io.StringIO()):  # it warns that there is no GPU
             voxels = convex_adam_pt(
                 itk.array_from_image(task.fixed),
@@ -55,22 +56,12 @@ class ConvexAdam(Greedy):
                 device=torch.device("cpu"),
             )
         seconds = time.perf_counter() - started
-        displacement = composed(linear.displacement, voxels, task.fixed)
+        displacement = warping.composed(in_mm(voxels, task.fixed), linear.displacement, task.fixed)
         yield Alignment(step="deformable", displacement=displacement, seconds=seconds)
 
 
-def composed(
-    linear: NDArray[np.floating[Any]], voxels: NDArray[np.floating[Any]], fixed: Any
-) -> NDArray[np.float64]:
-    """Return the displacement of first `voxels` (along the grid: z, y, x), then `linear` (mm)."""
-    places = np.moveaxis(np.indices(voxels.shape[:3]), 0, -1) + voxels
-    after = np.stack(
-        [
-            map_coordinates(linear[..., axis], np.moveaxis(places, -1, 0), order=1, mode="nearest")
-            for axis in range(3)
-        ],
-        axis=-1,
-    )
+def in_mm(voxels: NDArray[np.floating[Any]], fixed: Image) -> NDArray[np.float64]:
+    """Return a displacement along the grid (voxels; z, y, x) along the patient's axes (mm)."""
     along_grid = voxels[..., ::-1] * np.asarray(fixed.GetSpacing())
-    found: NDArray[np.float64] = along_grid @ np.asarray(fixed.GetDirection()).T + after
+    found: NDArray[np.float64] = along_grid @ np.asarray(fixed.GetDirection()).T
     return found

@@ -17,7 +17,10 @@ from cnnmetric.evaluation import presets
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
-from cnnmetric.registration import pipeline
+from cnnmetric.images import warping
+from cnnmetric.images.masks import foreground_mask
+from cnnmetric.registration import parameter_files
+from cnnmetric.registration.stages import run_stage
 
 
 class ElastixMethod(Method):
@@ -44,26 +47,26 @@ class ElastixMethod(Method):
         (fixed, moving), *further = self.images(task)
         stages = self.stages(task)
         linear = [is_linear(parameters) for _, parameters in stages]
-        transform, seconds = None, 0.0
+        before, seconds = None, 0.0
         for place, (name, parameters) in enumerate(stages):
             parameters.SetParameter("RandomSeed", str(task.seed))
-            stage = pipeline.register_stage(
+            stage = run_stage(
                 fixed,
                 moving,
                 parameters,
                 name=name,
                 further=further,
-                initial=transform,
+                initial=before,
                 fixed_mask=self.fixed_mask(task),
                 threads=task.threads,
             )
-            transform = stage.transform
+            before = stage.parameters
             seconds += stage.seconds
             if linear[place + 1 : place + 2] == [linear[place]]:
                 continue
             yield Alignment(
                 step="linear" if linear[place] else "deformable",
-                displacement=pipeline.displacement_field(task.moving, transform),
+                displacement=warping.displacement_of(stage.transform, task.fixed),
                 seconds=seconds,
             )
             seconds = 0.0
@@ -82,7 +85,7 @@ class MIMask(MI):
 
     def fixed_mask(self, task: Task) -> Any:
         """Return the paper's mask."""
-        return pipeline.foreground_mask(task.fixed)
+        return foreground_mask(task.fixed)
 
 
 class NMI(MI):
@@ -116,7 +119,7 @@ class CNNMask(CNN):
 
     def fixed_mask(self, task: Task) -> Any:
         """Return the paper's mask."""
-        return pipeline.foreground_mask(task.fixed)
+        return foreground_mask(task.fixed)
 
 
 class ParameterFiles(ElastixMethod):
@@ -147,5 +150,5 @@ def is_linear(parameters: Any) -> bool:
 def name_model(parameters: Any, task: Task) -> None:
     """Set the model, if one was asked for, and what the fixed image shows."""
     if task.model:
-        pipeline.choose_model(parameters, task.model)
+        parameter_files.choose_model(parameters, task.model)
     parameters.SetParameter("CNNMetricFixedModality", task.fixed_modality)

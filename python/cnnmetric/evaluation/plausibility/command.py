@@ -46,10 +46,10 @@ def run(settings: PlausibilitySettings) -> None:
         raise CompatibilityError(msg) from error
     from cnnmetric.evaluation.plausibility import curves
     from cnnmetric.evaluation.plausibility.perturbations import perturbations
+    from cnnmetric.images.files import read_image
     from cnnmetric.metric.on_images import MetricOnImages
-    from cnnmetric.registration import pipeline
 
-    fixed, moving = pipeline.read_image(settings.fixed), pipeline.read_image(settings.moving)
+    fixed, moving = read_image(settings.fixed), read_image(settings.moving)
     metrics = {"CNN": curves.learned_metric, "MI": curves.mutual_information}
     found = [
         curves.curve(

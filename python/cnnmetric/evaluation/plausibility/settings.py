@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cnnmetric.command_line import setting
 from cnnmetric.errors import SettingsError
-from cnnmetric.registration.parameter_files import DEFAULT_MODEL
+from cnnmetric.plugin.package_data import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of other libraries to ITK's, and back.
+
+Every kind of image that a user may hold is listed here once: a file, an ITK image of any pixel
+type, an image of SimpleITK or nibabel, and a NumPy array with its voxel size.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmetric.errors import DataError
+from cnnmetric.images.files import read_image
+from cnnmetric.types import Image
+from cnnmetric.types import Mask
+
+_DIMENSIONS = (2, 3)
+# nibabel's axes point to the right and to the front, ITK's to the left and to the back.
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+_ORTHOGONAL = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """An image as ITK has it, and the way back.
+
+    Attributes
+    ----------
+    image
+        Of the float type asked for; its first voxel has the index 0.
+    dtype
+        Of the voxels as they were given.
+    restore
+        Makes an image of the given kind of an ITK image: a NumPy array of an array, an ITK image
+        of a file.
+    """
+
+    image: Image
+    dtype: np.dtype[Any]
+    restore: Callable[[Image], Any]
+
+
+def as_itk(given: Any, *, role: str, dtype: Any = np.float32) -> Converted:
+    """Take an image of any kind.
+
+    Parameters
+    ----------
+    given
+        Path of a file, ``itk.Image``, ``SimpleITK.Image``, image of nibabel, or a pair of a NumPy
+        array (z, y, x) and its voxel size in mm (x, y, z); 2D or 3D.
+    role
+        What the image is, for messages, for example ``"fixed image"``.
+    dtype
+        ``numpy.float32``, or ``numpy.float64``, which holds large labels, too.
+
+    Raises
+    ------
+    DataError
+        If it is none of these, has more than one value a voxel, is neither 2D nor 3D, or holds NaN
+        or infinite values.
+    """
+    if isinstance(given, (str, Path)):
+        image = read_image(given, dimensions=_DIMENSIONS, dtype=dtype)
+        found = Converted(image=image, dtype=np.dtype(dtype), restore=lambda image: image)
+    elif _is_itk(given):
+        found = _from_itk(given, role, dtype)
+    elif _is_a("SimpleITK", "Image", given):
+        found = _from_simpleitk(given, role, dtype)
+    elif _is_a("nibabel.spatialimages", "SpatialImage", given):
+        found = _from_nibabel(given, role, dtype)
+    elif isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], np.ndarray):
+        found = _from_array(*given, role, dtype)
+    else:
+        hint = "give (array, voxel size in mm as x, y, z)" if isinstance(given, np.ndarray) else ""
+        msg = (
+            f"the {role} is a {type(given).__name__}, and not a file name, an image of ITK, "
+            f"SimpleITK or nibabel, or a pair of array and voxel size; {hint}".rstrip("; ")
+        )
+        raise DataError(msg)
+    dimension = found.image.GetImageDimension()
+    if dimension not in _DIMENSIONS:
+        msg = f"the {role} is {dimension}D; a 2D or 3D image is needed"
+        raise DataError(msg)
+    if not np.isfinite(itk.array_view_from_image(found.image)).all():
+        msg = f"the {role} has NaN or infinite voxels; replace them, for example by the background"
+        raise DataError(msg)
+    return found
+
+
+def as_mask(given: Any, grid: Image, *, role: str) -> Mask:
+    """Take a mask of any kind of image and any type of number, on the grid of an image.
+
+    Parameters
+    ----------
+    given
+        As for :func:`as_itk`; voxels that are not 0 count. On another grid it is resampled, nearest
+        neighbour, as the headers place it.
+    grid
+        The image that it belongs to.
+    role
+        For messages.
+
+    Raises
+    ------
+    DataError
+        As for :func:`as_itk`; if it is of another dimension than the image, or holds no voxel.
+    """
+    mask = as_itk(given, role=role).image
+    if mask.GetImageDimension() != grid.GetImageDimension():
+        msg = (
+            f"the {role} is {mask.GetImageDimension()}D and its image "
+            f"{grid.GetImageDimension()}D; both must have the same dimension"
+        )
+        raise DataError(msg)
+    nearest = itk.NearestNeighborInterpolateImageFunction.New(mask)
+    on_grid = itk.resample_image_filter(
+        mask, interpolator=nearest, reference_image=grid, use_reference_image=True
+    )
+    inside = itk.array_view_from_image(on_grid) != 0
+    if not inside.any():
+        msg = f"the {role} holds no voxel of its image; check its header, or leave it out"
+        raise DataError(msg)
+    return image_like(inside.astype(np.uint8), grid)
+
+
+def image_like(array: NDArray[Any], grid: Image) -> Image:
+    """Return an ITK image of an array (z, y, x) with the geometry of another image."""
+    image = itk.image_from_array(np.ascontiguousarray(array))
+    image.CopyInformation(grid)
+    return image
+
+
+def placed(
+    array: NDArray[Any], *, spacing: Any, origin: Any = None, direction: Any = None
+) -> Image:
+    """Return an ITK image of an array (z, y, x) with a geometry (x, y, z; mm)."""
+    image = itk.image_from_array(np.ascontiguousarray(array))
+    image.SetSpacing([float(value) for value in spacing])
+    if origin is not None:
+        image.SetOrigin([float(value) for value in origin])
+    if direction is not None:
+        image.SetDirection(np.asarray(direction, dtype=float))
+    return image
+
+
+def _floats(array: NDArray[Any], role: str, dtype: Any) -> NDArray[Any]:
+    if array.dtype.kind not in "biuf":
+        msg = f"the {role} holds {array.dtype}; real numbers are needed"
+        raise DataError(msg)
+    if array.size == 0:
+        msg = f"the {role} has no voxels; update the filter that makes it"
+        raise DataError(msg)
+    return np.array(array, dtype=dtype)
+
+
+def _is_a(module: str, name: str, given: Any) -> bool:
+    """Tell whether this is an image of a library, which need not be installed."""
+    library = sys.modules.get(module)
+    return library is not None and isinstance(given, getattr(library, name))
+
+
+def _is_itk(given: Any) -> bool:
+    return hasattr(given, "GetBufferedRegion") and hasattr(given, "GetNameOfClass")
+
+
+def _from_itk(given: Any, role: str, dtype: Any) -> Converted:
+    if given.GetNumberOfComponentsPerPixel() != 1:
+        msg = (
+            f"the {role} has {given.GetNumberOfComponentsPerPixel()} values a voxel, as colour and "
+            "vector images have; an image with one number a voxel is needed"
+        )
+        raise DataError(msg)
+    array = itk.array_view_from_image(given)
+    region = given.GetBufferedRegion()
+    image = placed(
+        _floats(array, role, dtype),
+        spacing=given.GetSpacing(),
+        # Of the first voxel that there is: the index of cropped and padded images starts elsewhere.
+        origin=given.TransformIndexToPhysicalPoint(region.GetIndex()),
+        direction=itk.array_from_matrix(given.GetDirection()),
+    )
+    return Converted(image=image, dtype=array.dtype, restore=lambda image: image)
+
+
+def _from_simpleitk(given: Any, role: str, dtype: Any) -> Converted:
+    import SimpleITK
+
+    if given.GetNumberOfComponentsPerPixel() != 1:
+        msg = (
+            f"the {role} has {given.GetNumberOfComponentsPerPixel()} values a voxel; an image with "
+            "one number a voxel is needed"
+        )
+        raise DataError(msg)
+    array = SimpleITK.GetArrayViewFromImage(given)
+    dimension = given.GetDimension()
+    image = placed(
+        _floats(array, role, dtype),
+        spacing=given.GetSpacing(),
+        origin=given.GetOrigin(),
+        direction=np.reshape(given.GetDirection(), (dimension, dimension)),
+    )
+
+    def restore(image: Image) -> Any:
+        made = SimpleITK.GetImageFromArray(itk.array_from_image(image))
+        made.SetSpacing(tuple(image.GetSpacing()))
+        made.SetOrigin(tuple(image.GetOrigin()))
+        made.SetDirection(itk.array_from_matrix(image.GetDirection()).ravel().tolist())
+        return made
+
+    return Converted(image=image, dtype=array.dtype, restore=restore)
+
+
+def _from_nibabel(given: Any, role: str, dtype: Any) -> Converted:
+    import nibabel
+
+    array = np.asanyarray(given.dataobj)
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 3:
+        msg = f"the {role} has the shape {given.shape}; a 3D image is needed"
+        raise DataError(msg)
+    axes = _RAS_TO_LPS @ given.affine[:3, :3]
+    spacing = np.linalg.norm(axes, axis=0)
+    direction = axes / spacing
+    if np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL:
+        msg = f"the axes of the {role} are not at right angles (sheared affine); resample it first"
+        raise DataError(msg)
+    image = placed(
+        _floats(array, role, dtype).T,
+        spacing=spacing,
+        origin=_RAS_TO_LPS @ given.affine[:3, 3],
+        direction=direction,
+    )
+
+    def restore(image: Image) -> Any:
+        affine = np.eye(4)
+        matrix = itk.array_from_matrix(image.GetDirection()) * np.asarray(image.GetSpacing())
+        affine[:3, :3] = _RAS_TO_LPS @ matrix
+        affine[:3, 3] = _RAS_TO_LPS @ np.asarray(image.GetOrigin())
+        return nibabel.Nifti1Image(itk.array_from_image(image).T, affine)
+
+    return Converted(image=image, dtype=array.dtype, restore=restore)
+
+
+def _from_array(array: NDArray[Any], spacing: Any, role: str, dtype: Any) -> Converted:
+    sizes = np.asarray(spacing, dtype=float)
+    if sizes.shape != (array.ndim,) or not (sizes > 0).all():
+        msg = (
+            f"the {role} is an array of {array.ndim} axes with the voxel size {spacing}; give one "
+            "size above 0 in mm for every axis, in the order x, y, z"
+        )
+        raise DataError(msg)
+    if array.ndim not in _DIMENSIONS:
+        msg = f"the {role} is {array.ndim}D; a 2D or 3D array is needed"
+        raise DataError(msg)
+    image = placed(_floats(array, role, dtype), spacing=sizes)
+    return Converted(image=image, dtype=array.dtype, restore=itk.array_from_image)
