@@ -113,5 +113,5 @@ def load_itkv4() -> ModuleType:
             _itkv4.use_onnxruntime(str(compatibility.onnxruntime_library()))
             for method in methods:
                 failures.explain(method, _itkv4.take_last_error, _itkv4.take_interruption)
-            _module = _itkv4
-        return _module
+            _itkv4_library = _itkv4
+        return _itkv4_library
