@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A learned similarity metric for multimodal image registration, inside stock elastix.
 
-Importing this package registers the metric of Simonovsky et al. 2016, "A Deep Metric for Multimodal
-Registration", in the elastix of the installed itk-elastix wheel. After that
-
->>> import itk
 >>> import cnnmetric
->>> parameters = itk.ParameterObject.New()
->>> for name in ("cnn_similarity", "cnn_bspline", "cnn_bspline_fine"):
-...     parameters.AddParameterFile(str(cnnmetric.parameter_files.path(name)))
+>>> result = cnnmetric.register("subject1_T1.nii.gz", "subject2_T2.nii.gz", fixed_modality="T1")
+>>> result.save("out/")
 
-is a parameter object for ``itk.elastix_registration_method`` with ``(Metric "CNNMetric")`` in it.
+Importing this package also puts the metric of Simonovsky et al. 2016, "A Deep Metric for Multimodal
+Registration", into the elastix of the installed itk-elastix wheel, so that every parameter file of
+``itk.elastix_registration_method`` may say ``(Metric "CNNMetric")``.
 """
 
 from __future__ import annotations
@@ -54,6 +51,11 @@ if not _started_as_doctor():
     from cnnmetric.plugin.iteration import on_iteration
     from cnnmetric.registration.field import FieldLevel
     from cnnmetric.registration.field import register_displacement_field
+    from cnnmetric.registration.register import register
+    from cnnmetric.registration.result import RegistrationResult
+    from cnnmetric.registration.result import Stage
+    from cnnmetric.registration.spatial_transform import Jacobian
+    from cnnmetric.registration.spatial_transform import SpatialTransform
 
     __version__ = loading.version()
 
@@ -67,14 +69,19 @@ __all__ = [
     "DissimilarityNetwork",
     "FieldLevel",
     "Iteration",
+    "Jacobian",
     "MapAndGradient",
     "Maps",
     "MetricError",
     "MetricOnImages",
     "ModelError",
+    "RegistrationResult",
     "SettingsError",
+    "SpatialTransform",
+    "Stage",
     "__version__",
     "on_iteration",
     "parameter_files",
+    "register",
     "register_displacement_field",
 ]

@@ -25,12 +25,15 @@ class Iteration:
     step_size
         The optimizer's own measure of its step: gain, learning rate or step length; NaN for
         optimizers that have none.
+    stage
+        Of :func:`cnnmetric.register`, for example ``"similarity"``; empty elsewhere.
     """
 
     level: int
     number: int
     value: float
     step_size: float
+    stage: str = ""
 
 
 Callback = Callable[[Iteration], object]
@@ -62,6 +65,11 @@ def on_iteration(callback: Callback) -> Iterator[None]:
         yield
     finally:
         _callback.reset(token)
+
+
+def current_callback() -> Callback | None:
+    """Return the function that follows registrations of this thread, if there is one."""
+    return _callback.get()
 
 
 def report(level: int, number: int, value: float, step_size: float) -> None:

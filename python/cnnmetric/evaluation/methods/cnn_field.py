@@ -3,59 +3,40 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import itk
-import numpy as np
 
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
-from cnnmetric.evaluation.methods.elastix import name_model
-from cnnmetric.registration import pipeline
-from cnnmetric.registration.field import register_displacement_field
+from cnnmetric.images import warping
+from cnnmetric.registration.register import register
 
 
 class CNNField(Method):
-    """Similarity and affine transform in elastix, then a displacement field, all by one model."""
+    """:func:`cnnmetric.register` as it is: similarity, affine transform, displacement field."""
 
     name = "cnn+field"
 
     def register(self, task: Task) -> Iterator[Alignment]:
-        """Run the three stages; the first two are one step."""
-        transform, seconds = None, 0.0
-        for name in ("similarity", "affine"):
-            parameters = pipeline.read_parameters("cnn", name)
-            parameters.SetParameter("RandomSeed", str(task.seed))
-            name_model(parameters, task)
-            stage = pipeline.register_stage(
-                task.fixed,
-                task.moving,
-                parameters,
-                name=name,
-                initial=transform,
-                threads=task.threads,
-            )
-            transform = stage.transform
-            seconds += stage.seconds
-        yield Alignment(
-            step="linear",
-            displacement=pipeline.displacement_field(task.moving, transform),
-            seconds=seconds,
-        )
-        started = time.perf_counter()
-        field = register_displacement_field(
+        """Register; all stages before the displacement field are one step."""
+        result = register(
             task.fixed,
             task.moving,
-            initial=transform,
-            model=task.model,
             fixed_modality=task.fixed_modality,
-            number_of_threads=task.threads,
+            model=task.model,
+            threads=task.threads,
             seed=task.seed,
+        )
+        *linear, field = result.stages
+        yield Alignment(
+            step="linear",
+            displacement=warping.displacement_of(linear[-1].transform, task.fixed),
+            seconds=sum(stage.seconds for stage in linear),
         )
         yield Alignment(
             step="deformable",
-            displacement=np.array(itk.array_view_from_image(field)),
-            seconds=time.perf_counter() - started,
+            displacement=itk.array_from_image(result.displacement),
+            seconds=field.seconds,
         )

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The transform that a registration starts from, in every form in which users have one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import itk
+
+from cnnmetric.errors import DataError
+from cnnmetric.images import warping
+from cnnmetric.registration import elastix_transforms
+from cnnmetric.registration.spatial_transform import SpatialTransform
+from cnnmetric.types import Image
+from cnnmetric.types import Transform
+
+_ELASTIX_SUFFIX = ".txt"
+_KINDS = (
+    "an ITK transform, an itk.ParameterObject of elastix, a file of either (.h5, .tfm, .mat; "
+    "TransformParameters.0.txt), or the result of an earlier registration"
+)
+
+
+def initial_transforms(given: Any, fixed: Image) -> tuple[Transform, ...]:
+    """Return ITK transforms from points of the fixed to points of the moving image.
+
+    The last one is applied first; none if nothing is given.
+
+    Parameters
+    ----------
+    given
+        An ITK transform, elastix's transform parameters, the name of a file of either, an earlier
+        result, or None.
+    fixed
+        The fixed image.
+
+    Raises
+    ------
+    DataError
+        If it is none of these, cannot be read, or is of another dimension.
+    """
+    if given is None:
+        return ()
+    dimension = fixed.GetImageDimension()
+    if isinstance(given, SpatialTransform):
+        transforms = list(given.transforms)
+    elif isinstance(given, itk.ParameterObject):
+        transforms = elastix_transforms.to_itk(given, fixed)
+    elif isinstance(given, (str, Path)):
+        transforms = _read(Path(given), fixed)
+    elif hasattr(given, "TransformPoint") and hasattr(given, "GetNameOfClass"):
+        transforms = [given]
+    else:
+        msg = f"the initial transform is a {type(given).__name__}; give {_KINDS}"
+        raise DataError(msg)
+    transforms = warping.flattened(transforms)
+    for transform in transforms:
+        found = int(transform.GetInputSpaceDimension())
+        if found != dimension:
+            msg = f"the initial transform is {found}D and the fixed image {dimension}D"
+            raise DataError(msg)
+    return tuple(transforms)
+
+
+def _read(file: Path, fixed: Image) -> list[Transform]:
+    if not file.is_file():
+        msg = f"there is no file {file} with an initial transform"
+        raise DataError(msg)
+    try:
+        if file.suffix == _ELASTIX_SUFFIX:
+            return elastix_transforms.to_itk(elastix_transforms.read_chain(file), fixed)
+        # Of several transforms in a file, as in a composite one, the last is applied first.
+        return list(itk.transformread(str(file)))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        msg = f"{file} cannot be read as a transform ({reason}); give {_KINDS}"
+        raise DataError(msg) from error

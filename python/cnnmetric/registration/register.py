@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call that registers two images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from typing import Literal
+from typing import get_args
+
+from cnnmetric.errors import SettingsError
+from cnnmetric.images.conversion import as_itk
+from cnnmetric.images.conversion import as_mask
+from cnnmetric.metric.network import DissimilarityNetwork
+from cnnmetric.plugin.iteration import Iteration
+from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from cnnmetric.registration.initial import initial_transforms
+from cnnmetric.registration.result import RegistrationResult
+from cnnmetric.registration.run import RegistrationRun
+from cnnmetric.registration.run import check_dimensions
+from cnnmetric.types import Image
+from cnnmetric.types import Mask
+
+Deformation = Literal["field", "bspline", "affine", "similarity", "rigid"]
+
+# elastix's stages of every kind of deformation; the displacement field comes after its own.
+_STAGES: dict[Deformation, tuple[str, ...]] = {
+    "field": ("similarity", "affine"),
+    "bspline": ("similarity", "bspline", "bspline_fine"),
+    "affine": ("similarity", "affine"),
+    "similarity": ("similarity",),
+    "rigid": ("rigid",),
+}
+
+
+def register(
+    fixed: Any,
+    moving: Any,
+    *,
+    fixed_modality: str = "",
+    model: str | Path = DEFAULT_MODEL,
+    deformation: Deformation = "field",
+    initial: Any = None,
+    fixed_mask: Any = None,
+    moving_mask: Any = None,
+    grid_spacing: float | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    seed: int = 1,
+    on_iteration: Callable[[Iteration], object] | None = None,
+    verbose: bool = False,
+) -> RegistrationResult:
+    """Register two images of different modalities by the learned metric.
+
+    Parameters
+    ----------
+    fixed, moving
+        The image whose grid counts, and the one that is moved: a file name, an image of ITK (2D or
+        3D, any type of number), SimpleITK or nibabel, or a pair of a NumPy array (z, y, x) and its
+        voxel size in mm (x, y, z).
+    fixed_modality
+        Which of the model's modalities the fixed image shows, for example ``"T1"``; empty for its
+        first one.
+    model
+        Name of an installed model, or path of an ``.onnx`` file.
+    deformation
+        ``"field"``: similarity and affine transform, then a displacement for every voxel, the most
+        accurate. ``"bspline"``: similarity transform, then two B-splines. ``"affine"``,
+        ``"similarity"``, ``"rigid"``: no local deformation.
+    initial
+        A transform from fixed to moving points to start from: of ITK, of elastix
+        (``itk.ParameterObject``), a file of either, or an earlier result. Without one, the centres
+        of the images are laid on each other.
+    fixed_mask, moving_mask
+        Where to compare: images as above, of any type; voxels that are not 0 count.
+    grid_spacing
+        Voxel size of the finest level in mm; None chooses it from the size of what the fixed image
+        shows and the images' voxels, and says in the log why
+        (:func:`cnnmetric.registration.grid.choose_grid`).
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    threads
+        Of the registration; 0 for all processors that this process may use.
+    seed
+        Of whatever is random: the same seed gives the same result.
+    on_iteration
+        Called with an :class:`cnnmetric.Iteration` after every iteration; an exception that it
+        raises stops the registration.
+    verbose
+        Print what is done, and elastix's log.
+
+    Returns
+    -------
+    RegistrationResult
+        The warped image, the transform and its Jacobian; it applies the transform to further
+        images, label maps and points, inverts it and saves everything.
+
+    Raises
+    ------
+    DataError
+        If an image, a mask or the initial transform cannot be used.
+    SettingsError
+        If another argument is out of range, or the model does not know the modality.
+    ModelError
+        If the model cannot be used.
+    MetricError
+        If the images cannot be compared, or ONNX Runtime fails.
+    RegistrationError
+        If elastix fails, with the reason from its log.
+
+    Examples
+    --------
+    >>> result = cnnmetric.register("T1.nii.gz", "T2.nii.gz", fixed_modality="T1")
+    >>> result.save("out")
+    >>> labels = result.apply("T2_labels.nii.gz", labels=True)
+    """
+    _check_arguments(deformation=deformation, grid_spacing=grid_spacing, threads=threads, seed=seed)
+    given = as_itk(fixed, role="fixed image")
+    fixed_image, moving_image = given.image, as_itk(moving, role="moving image").image
+    network = DissimilarityNetwork(model, device=device, number_of_threads=threads)
+    check_dimensions(fixed_image, moving_image, network)
+    run = RegistrationRun(
+        fixed=fixed_image,
+        moving=moving_image,
+        network=network,
+        model=str(model),
+        fixed_modality=_modality(network, fixed_modality),
+        initial=initial_transforms(initial, fixed_image),
+        fixed_mask=_mask(fixed_mask, fixed_image, "fixed mask"),
+        moving_mask=_mask(moving_mask, moving_image, "moving mask"),
+        device=device,
+        threads=threads,
+        seed=seed,
+        on_iteration=on_iteration,
+        verbose=verbose,
+    )
+    if deformation == "field":
+        finest = run.choose_grid(grid_spacing)
+        run.run_elastix(_STAGES[deformation], finest=None)
+        run.run_field(finest=finest)
+    elif deformation == "bspline":
+        run.run_elastix(_STAGES[deformation], finest=run.choose_grid(grid_spacing))
+    else:
+        run.run_elastix(_STAGES[deformation], finest=grid_spacing)
+    return run.result(
+        restore=given.restore,
+        settings={
+            "fixed_modality": fixed_modality,
+            "model": str(model),
+            "deformation": deformation,
+            "initial": initial is not None,
+            "fixed_mask": fixed_mask is not None,
+            "moving_mask": moving_mask is not None,
+            "grid_spacing": grid_spacing,
+            "device": device,
+            "threads": threads,
+            "seed": seed,
+        },
+    )
+
+
+def _mask(given: Any, image: Image, role: str) -> Mask | None:
+    return None if given is None else as_mask(given, image, role=role)
+
+
+def _modality(network: DissimilarityNetwork, fixed_modality: str) -> str:
+    """Return the modality of the fixed image, which is the model's first one if none is given."""
+    network.fixed_channel(fixed_modality)
+    return fixed_modality or network.modalities[0]
+
+
+def _check_arguments(
+    *, deformation: str, grid_spacing: float | None, threads: int, seed: int
+) -> None:
+    if deformation not in get_args(Deformation):
+        known = ", ".join(map(repr, get_args(Deformation)))
+        msg = f"deformation is {deformation!r} but must be one of {known}"
+        raise SettingsError(msg)
+    if grid_spacing is not None and not (0 < grid_spacing < math.inf):
+        msg = f"grid_spacing is {grid_spacing} but must be above 0 (mm), or None to choose it"
+        raise SettingsError(msg)
+    if threads < 0:
+        msg = f"threads is {threads} but must be 0 (all) or more"
+        raise SettingsError(msg)
+    if seed < 0:
+        msg = f"seed is {seed} but must be 0 or more"
+        raise SettingsError(msg)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a registration returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import itk
+
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.images import warping
+from cnnmetric.plugin.iteration import Iteration
+from cnnmetric.registration import elastix_transforms
+from cnnmetric.registration.spatial_transform import SpatialTransform
+from cnnmetric.types import Image
+from cnnmetric.types import Transform
+from cnnmetric.types import VectorImage
+
+WARPED, TRANSFORM, DISPLACEMENT = "warped.nii.gz", "transform.h5", "displacement.nii.gz"
+LOG, FIELD = "log.json", "deformation.nii.gz"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage:
+    """One finished stage of a registration.
+
+    Attributes
+    ----------
+    name
+        ``"rigid"``, ``"similarity"``, ``"affine"``, ``"bspline"``, ``"bspline_fine"`` or
+        ``"field"``.
+    seconds
+        Wall-clock time.
+    trace
+        Its iterations, with the metric's value in each.
+    transform
+        ITK transform from the fixed to the moving image after this stage, those before it included.
+    """
+
+    name: str
+    seconds: float
+    trace: tuple[Iteration, ...]
+    transform: Transform
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RegistrationResult(SpatialTransform):
+    """The transform from the fixed (target) to the moving (source) image, and how it was found.
+
+    Attributes
+    ----------
+    warped
+        The moving image on the grid of the fixed image, of the same kind as the fixed image: an
+        ITK image for a file, a NumPy array for an array.
+    stages
+        What was done, in order.
+    log
+        Versions, settings, what was chosen and why, times: values for JSON.
+    elastix
+        elastix's parameter maps of its transforms, in the order in which they are applied; those
+        of other transforms are None, in the place of ``transforms`` counted from its end.
+    warped_image
+        The same as ``warped``, always of ITK.
+    """
+
+    warped: Any
+    stages: tuple[Stage, ...]
+    log: Mapping[str, Any]
+    elastix: tuple[Mapping[str, Sequence[str]] | None, ...]
+    warped_image: Image
+
+    def __repr__(self) -> str:
+        """Return the stages, their time and where the metric ended."""
+        seconds = sum(stage.seconds for stage in self.stages)
+        names = ", ".join(stage.name for stage in self.stages)
+        return f"<RegistrationResult {self.dimension}D: {names}; {seconds:.0f} s>"
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
+        """Write the result into a folder.
+
+        ============================== ==========================================================
+        ``warped.nii.gz``              the moving image on the fixed image's grid
+        ``transform.h5``               the ITK transform, for 3D Slicer, ITK, SimpleITK and ANTs
+        ``displacement.nii.gz``        ``T(x) - x`` in mm, for ANTs, 3D Slicer and ITK-SNAP
+        ``TransformParameters.*.txt``  for transformix, which is given the last of them; where there
+                                       is a displacement field, the first one names
+                                       ``deformation.nii.gz`` beside it by its full path
+        ``log.json``                   versions, settings, choices, times and metric values
+        ============================== ==========================================================
+
+        Parameters
+        ----------
+        folder
+            Made if it does not exist.
+        overwrite
+            Replace the files of an earlier result.
+
+        Returns
+        -------
+        list of Path
+            The files.
+
+        Raises
+        ------
+        SettingsError
+            If the folder holds a result already, or is a file.
+        DataError
+            If a file cannot be written.
+        """
+        place = Path(folder)
+        self._check_place(place, overwrite=overwrite)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            itk.imwrite(self.warped_image, str(place / WARPED))
+            itk.imwrite(self.displacement, str(place / DISPLACEMENT))
+            itk.transformwrite(self.transform, str(place / TRANSFORM), compression=True)
+            files = self._save_for_transformix(place)
+            text = json.dumps(self.log, indent=2, allow_nan=False)
+            (place / LOG).write_text(text + "\n", encoding="utf-8")
+        except (OSError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            msg = f"the result cannot be written to {place}: {reason}"
+            raise DataError(msg) from error
+        return [place / WARPED, place / DISPLACEMENT, place / TRANSFORM, *files, place / LOG]
+
+    def _check_place(self, place: Path, *, overwrite: bool) -> None:
+        if place.exists() and not place.is_dir():
+            msg = f"{place} is a file; name a folder"
+            raise SettingsError(msg)
+        there = [name for name in (WARPED, DISPLACEMENT, TRANSFORM, LOG) if (place / name).exists()]
+        if there and not overwrite:
+            msg = (
+                f"{place} holds a result already ({', '.join(there)}); name another folder, or say "
+                "overwrite=True"
+            )
+            raise SettingsError(msg)
+
+    def _save_for_transformix(self, place: Path) -> list[Path]:
+        for old in place.glob("TransformParameters.*.txt"):
+            old.unlink()
+        files: list[Path] = []
+        maps: list[Mapping[str, Sequence[str]]] = []
+        for transform, known in zip(reversed(self.transforms), self.elastix, strict=True):
+            if known is not None:
+                maps.append(known)
+            elif elastix_transforms.is_linear(transform):
+                maps.append(elastix_transforms.affine_map(transform, self.target))
+            else:
+                stem = FIELD if not files else f"{len(files)}-{FIELD}"
+                files.append(place.resolve() / stem)
+                itk.imwrite(self._field_of(transform), str(files[-1]))
+                maps.append(elastix_transforms.field_map(files[-1], self.target))
+        return [*files, *elastix_transforms.write_chain(maps, place)]
+
+    def _field_of(self, transform: Transform) -> VectorImage:
+        displacement = warping.displacement_of(transform, self.target)
+        return warping.vector_image(displacement, self.target)

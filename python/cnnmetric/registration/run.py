@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What :func:`cnnmetric.register` does, step by step, on images that have been checked."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import itk
+
+from cnnmetric.errors import DataError
+from cnnmetric.images import warping
+from cnnmetric.metric.network import DissimilarityNetwork
+from cnnmetric.plugin import iteration
+from cnnmetric.plugin.iteration import Iteration
+from cnnmetric.registration import elastix_transforms
+from cnnmetric.registration import grid as grids
+from cnnmetric.registration import parameter_files
+from cnnmetric.registration.field import FieldLevel
+from cnnmetric.registration.field import deform
+from cnnmetric.registration.field import levels_for
+from cnnmetric.registration.log import registration_log
+from cnnmetric.registration.result import RegistrationResult
+from cnnmetric.registration.result import Stage
+from cnnmetric.registration.stages import run_stage
+from cnnmetric.types import Image
+from cnnmetric.types import Mask
+from cnnmetric.types import ParameterObject
+from cnnmetric.types import Transform
+
+# Parameters of the shipped files that are in mm, for a model with voxels of 1 mm.
+_GRID = "CNNMetricGridSpacing"
+_LENGTHS = (_GRID, "FinalGridSpacingInPhysicalUnits", "MaximumStepLength")
+
+_logger = logging.getLogger("cnnmetric")
+
+
+class RegistrationRun:
+    """One registration: its images and settings, and what has been found so far.
+
+    Parameters
+    ----------
+    fixed, moving
+        ITK images of float, of the network's dimension.
+    network
+        The model, open.
+    model
+        Its name or file.
+    fixed_modality
+        What the fixed image shows, one of the model's.
+    initial
+        ITK transforms to start from, of which the last is applied first; none to lay the centres of
+        the images on each other.
+    fixed_mask, moving_mask
+        On the grid of their image, or None.
+    device, threads, seed, on_iteration, verbose
+        As for :func:`cnnmetric.register`.
+    """
+
+    def __init__(
+        self,
+        *,
+        fixed: Image,
+        moving: Image,
+        network: DissimilarityNetwork,
+        model: str,
+        fixed_modality: str,
+        initial: tuple[Transform, ...],
+        fixed_mask: Mask | None,
+        moving_mask: Mask | None,
+        device: str,
+        threads: int,
+        seed: int,
+        on_iteration: Callable[[Iteration], object] | None,
+        verbose: bool,
+    ) -> None:
+        self._fixed, self._moving = fixed, moving
+        self._network, self._model, self._fixed_modality = network, model, fixed_modality
+        self._initial = initial
+        self._fixed_mask, self._moving_mask = fixed_mask, moving_mask
+        self._device, self._threads, self._seed = device, threads, seed
+        self._on_iteration, self._verbose = on_iteration, verbose
+        self._notes: list[str] = []
+        self._stages: list[Stage] = []
+        # Of ITK, the last to be applied first; and elastix's maps, in the order of application.
+        self._transforms = initial
+        self._elastix: tuple[Mapping[str, Sequence[str]] | None, ...] = (None,) * len(initial)
+
+    def choose_grid(self, wanted: float | None) -> float:
+        """Return the voxel size of the finest level, in mm, and say why.
+
+        Raises
+        ------
+        DataError
+            If the fixed image is too small for the network.
+        """
+        limit = grids.coarsest_that_fits(self._fixed, self._network)
+        if wanted is None:
+            choice = grids.choose_grid(self._fixed, self._moving, self._network)
+            chosen, reason = choice.spacing, choice.reason
+        else:
+            chosen, reason = wanted, "as asked for"
+        if chosen > limit:
+            chosen, reason = limit, "the coarsest at which the fixed image holds two patches"
+        self._note(f"finest grid: {chosen:g} mm ({reason})")
+        return chosen
+
+    def run_elastix(self, names: Sequence[str], *, finest: float | None) -> None:
+        """Run stages of elastix, one after the other.
+
+        Parameters
+        ----------
+        names
+            Of the shipped parameter files, without ``cnn_``.
+        finest
+            Voxel size of the last level of the last stage, in mm; None for the file's own.
+        """
+        before: ParameterObject | Transform | None = self._transform()
+        for number, name in enumerate(names):
+            last = finest if number == len(names) - 1 else None
+            parameters = self._parameters(name, last=last)
+            with self._followed(name) as trace:
+                found = run_stage(
+                    self._fixed,
+                    self._moving,
+                    parameters,
+                    name=name,
+                    initial=before,
+                    fixed_mask=self._fixed_mask,
+                    moving_mask=self._moving_mask,
+                    threads=self._threads,
+                    verbose=self._verbose,
+                )
+            before = found.parameters
+            maps = elastix_transforms.parameter_maps(before)
+            self._elastix = (*self._elastix[: len(self._initial)], *_own(maps))
+            self._transforms = found.transforms
+            self._finish(name, found.seconds, trace)
+
+    def run_field(self, *, finest: float) -> None:
+        """Find a displacement for every voxel, on top of what has been found."""
+        started = time.perf_counter()
+        with self._followed("field") as trace:
+            displacement = deform(
+                self._fixed,
+                self._moving,
+                network=self._network,
+                fixed_modality=self._fixed_modality,
+                initial=self._transform(),
+                levels=self._levels(finest),
+                seed=self._seed,
+                fixed_mask=self._fixed_mask,
+                moving_mask=self._moving_mask,
+                on_iteration=iteration.current_callback(),
+            )
+        transform = warping.displacement_transform(displacement, self._fixed)
+        self._transforms = (*self._transforms, transform)
+        self._elastix = (None, *self._elastix)
+        self._finish("field", time.perf_counter() - started, trace)
+
+    def result(
+        self, *, restore: Callable[[Image], Any], settings: Mapping[str, Any]
+    ) -> RegistrationResult:
+        """Return what has been found.
+
+        Parameters
+        ----------
+        restore
+            Makes an image of the fixed image's kind.
+        settings
+            For the log.
+        """
+        warped = warping.resample_image(self._moving, self._fixed, self._transform())
+        return RegistrationResult(
+            transforms=self._transforms,
+            target=self._fixed,
+            source=self._moving,
+            warped=restore(warped),
+            warped_image=warped,
+            stages=tuple(self._stages),
+            elastix=self._elastix,
+            log=registration_log(
+                settings=settings,
+                images={"fixed": self._fixed, "moving": self._moving},
+                notes=self._notes,
+                stages=self._stages,
+                device=self._network.device_report,
+            ),
+        )
+
+    def _parameters(self, name: str, *, last: float | None) -> ParameterObject:
+        """Return the parameters of a stage; lengths are the model's, the last grid as given."""
+        parameters = parameter_files.read(
+            "cnn",
+            name,
+            {
+                "CNNMetricModel": self._model,
+                "CNNMetricFixedModality": self._fixed_modality,
+                "CNNMetricDevice": self._device,
+                "RandomSeed": str(self._seed),
+                "WriteResultImage": "false",
+            },
+        )
+        values = dict(parameters.GetParameterMap(0))
+        lengths = {
+            key: [float(value) * self._network.spacing for value in values[key]]
+            for key in _LENGTHS
+            if key in values
+        }
+        grid = lengths[_GRID]
+        if last is not None:
+            grid = [*(max(spacing, last) for spacing in grid[:-1]), last]
+        limit = grids.coarsest_that_fits(self._fixed, self._network)
+        lengths[_GRID] = [min(spacing, limit) for spacing in grid]
+        for key, numbers in lengths.items():
+            parameters.SetParameter(0, key, [f"{number:g}" for number in numbers])
+        if self._initial and "AutomaticTransformInitialization" in values:
+            # elastix would move the centres of the images onto each other once more.
+            parameters.SetParameter("AutomaticTransformInitialization", "false")
+        return parameters
+
+    def _levels(self, finest: float) -> list[FieldLevel]:
+        levels = levels_for(self._network.spacing)
+        limit = grids.coarsest_that_fits(self._fixed, self._network)
+        spacings = [*(max(level.grid_spacing, finest) for level in levels[:-1]), finest]
+        return [
+            replace(level, grid_spacing=min(spacing, limit))
+            for level, spacing in zip(levels, spacings, strict=True)
+        ]
+
+    def _transform(self) -> Transform | None:
+        if not self._transforms:
+            return None
+        return warping.composite_transform(self._transforms, self._network.dimension)
+
+    @contextmanager
+    def _followed(self, stage: str) -> Iterator[list[Iteration]]:
+        """Collect the iterations of a stage, and pass each on to whoever follows."""
+        trace: list[Iteration] = []
+        outer = self._on_iteration or iteration.current_callback()
+
+        def collect(finished: Iteration) -> None:
+            named = replace(finished, stage=stage)
+            trace.append(named)
+            if outer is not None:
+                outer(named)
+
+        with iteration.on_iteration(collect):
+            yield trace
+
+    def _finish(self, name: str, seconds: float, trace: list[Iteration]) -> None:
+        transform = self._transform()
+        stage = Stage(name=name, seconds=seconds, trace=tuple(trace), transform=transform)
+        self._stages.append(stage)
+        self._note(f"{name}: {len(trace)} iterations, {seconds:.1f} s")
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+        _logger.info(text)
+        if self._verbose:
+            print(f"cnnmetric: {text}", flush=True)
+
+
+def _own(maps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return elastix's maps but for that of a transform that was handed over from outside."""
+    return [values for values in maps if values["Transform"] != ("ExternalTransform",)]
+
+
+def check_dimensions(fixed: Image, moving: Image, network: DissimilarityNetwork) -> None:
+    """Refuse images of another dimension than the model.
+
+    Raises
+    ------
+    DataError
+        Naming all three.
+    """
+    found = [int(image.GetImageDimension()) for image in (fixed, moving)]
+    if found != [network.dimension] * 2:
+        msg = (
+            f"the fixed image is {found[0]}D, the moving image {found[1]}D and the model "
+            f"{network.dimension}D; all three must be the same"
+        )
+        raise DataError(msg)
+    for role, image in (("fixed", fixed), ("moving", moving)):
+        if min(itk.size(image)) < 2:
+            size = " x ".join(str(int(n)) for n in itk.size(image))
+            msg = f"the {role} image has {size} voxels; at least 2 along every axis are needed"
+            raise DataError(msg)
