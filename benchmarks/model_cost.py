@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import cnnmetric
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
@@ -25,14 +26,14 @@ from cnnmetric.errors import CNNMetricError
 
 
 @dataclass(frozen=True, kw_only=True)
-class CostSettings:
+class CostSettings(Settings):
     """Which models to compare, and how."""
 
     models: tuple[str, ...] = setting(
         ("t1t2", "t1t2-fast"), help_text="names or .onnx files", positional=True
     )
-    edge: int = setting(81, help_text="edge of the images", unit="voxels")
-    rounds: int = setting(7, help_text="evaluations of each model")
+    edge: int = setting(81, help_text="edge of the images", unit="voxels", minimum=1)
+    rounds: int = setting(7, help_text="evaluations of each model", minimum=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

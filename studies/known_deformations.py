@@ -22,6 +22,7 @@ import itk
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
@@ -38,14 +39,14 @@ ROTATION, SCALE = 5.0, 0.05  # standard deviations: degrees about each axis; rel
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeformationSettings:
+class DeformationSettings(Settings):
     """Which pairs, and by what to register them."""
 
     pairs: Path = setting(positional=True, help_text="table of aligned pairs, as for training")
     modalities: tuple[str, ...] = setting(("T1", "T2"), help_text="of fixed and moving image")
     models: tuple[str, ...] = setting(("any",), help_text="models of the learned metric")
     methods: tuple[str, ...] = setting(("mi", "mi+mask"), help_text="rivals")
-    seed: int = setting(1, help_text="of deformations and registrations")
+    seed: int = setting(1, help_text="of deformations and registrations", minimum=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

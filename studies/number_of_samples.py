@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
@@ -37,11 +38,11 @@ MEASURES = ("dice_mean", "target_registration_error_mean_mm", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplesSettings:
+class SamplesSettings(Settings):
     """Which registrations to run, and where to note the results."""
 
     samples: tuple[int, ...] = setting(
-        (125, 250, 500, 1000), help_text="values of NumberOfSpatialSamples"
+        (125, 250, 500, 1000), help_text="values of NumberOfSpatialSamples", minimum=1
     )
     samplers: tuple[str, ...] = setting(
         ("RandomCoordinate",), help_text="values of ImageSampler; none for no such line"
@@ -50,7 +51,9 @@ class SamplesSettings:
     results: Path = setting(
         Path("number_of_samples.jsonl"), help_text="file of JSON lines to continue"
     )
-    threads: int = setting(0, help_text="threads of elastix, 0 = all cores", unit="threads")
+    threads: int = setting(
+        0, help_text="threads of elastix, 0 = all cores", unit="threads", minimum=0
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from cnnmetric import FieldLevel
 from cnnmetric import register_displacement_field
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
@@ -69,7 +70,7 @@ LEVEL = FieldLevel(grid_spacing=2.0, iterations=40, image_smoothing=0.8, field_s
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentSettings:
+class ExperimentSettings(Settings):
     """Where the images are, and where results go."""
 
     data: Path = setting(positional=True, help_text="folder with train/pairs.csv and dev/alberts")

@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
@@ -85,7 +86,7 @@ WITHOUT_EFFECT = {("mi", "masks eroded")}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChangeSettings:
+class ChangeSettings(Settings):
     """What to register."""
 
     subjects: Path = setting(positional=True, help_text="table of subjects")
@@ -94,7 +95,7 @@ class ChangeSettings:
     model: str = setting(DEFAULT_MODEL, help_text="model of the learned metric")
     changes: str = setting("all", help_text="which rows, separated by semicolons")
     labels: str = setting("all", help_text="labels to compare, for example 1-50,85")
-    threads: int = setting(1, help_text="threads of a registration")
+    threads: int = setting(1, help_text="threads of a registration", minimum=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

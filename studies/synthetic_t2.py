@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
@@ -44,13 +45,13 @@ NOISE = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SyntheticSettings:
+class SyntheticSettings(Settings):
     """Whose T2 images to make."""
 
     subjects: Path = setting(positional=True, help_text="folder with a folder for each subject")
     out: Path = setting(help_text="folder to write into")
-    number: int = setting(10, help_text="how many subjects, the last by name")
-    seed: int = setting(1, help_text="of bias field and noise")
+    number: int = setting(10, help_text="how many subjects, the last by name", minimum=2)
+    seed: int = setting(1, help_text="of bias field and noise", minimum=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

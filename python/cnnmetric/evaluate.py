@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import CNNMetricError
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from cnnmetric.evaluation import commands
         from cnnmetric.evaluation import settings
 
-        known: dict[str, tuple[type[Any], str, Callable[[Any], None]]] = {
+        known: dict[str, tuple[type[Settings], str, Callable[[Any], None]]] = {
             "run": (settings.RunSettings, RUN, commands.run),
             "summary": (settings.SummarySettings, SUMMARY, commands.summary),
             "figures": (settings.FigureSettings, FIGURES, commands.figures),

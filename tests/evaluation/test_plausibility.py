@@ -85,8 +85,9 @@ def test_command_writes_pictures_and_a_table(
     [
         (["--points", "4"], "--points is 4; give an odd number"),
         (["--control-point", "0"], "--control-point is 0.0; give more than 0"),
-        (["--scale", "100"], "--scale is 100.0; give less than 100"),
-        (["--bins", "2"], "--bins is 2"),
+        (["--scale", "100"], "--scale is 100.0; give more than 0 and less than 100"),
+        (["--bins", "2"], "--bins is 2; give 5 or more"),
+        (["--translation", "nan"], "--translation is nan; give a finite number, more than 0"),
         ([], "there is no image file no.nii"),
     ],
 )

@@ -127,9 +127,9 @@ def test_too_few_pairs_to_hold_any_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"training_pairs": -1}, "--training-pairs must be 0 or more"),
+        ({"training_pairs": -1}, "--training-pairs is -1; give 0 or more"),
         ({"training_pairs": 1, "validation": Path("a.csv")}, "exclude each other"),
-        ({"validate_every": 0}, "--validate-every and --validation-batches must be 1"),
+        ({"validate_every": 0}, "--validate-every is 0; give 1 or more"),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path: Path, values: Any, message: str) -> None:
