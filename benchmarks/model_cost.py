@@ -20,9 +20,9 @@ import numpy as np
 import cnnmetric
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
-from cnnmetric.errors import CNNMetricError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +37,14 @@ class CostSettings(Settings):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        settings = settings_from(parser_for(CostSettings, __doc__ or "").parse_args(arguments))
+    """Run the command line and return the exit status."""
+    parser = parser_for(CostSettings, __doc__ or "")
+
+    def command() -> None:
+        settings = settings_from(parser.parse_args(arguments))
         print(table(measure(settings), settings))
-    except CNNMetricError as error:
-        print(f"model_cost: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return run_command("model_cost", command)
 
 
 def measure(settings: CostSettings) -> list[float]:

@@ -24,13 +24,13 @@ from scipy.ndimage import map_coordinates
 
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.demo.anatomy import Points
 from cnnmetric.demo.deformation import Deformation
 from cnnmetric.demo.deformation import random_deformation
 from cnnmetric.demo.phantom import index_to_point
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.evaluation import methods
 from cnnmetric.registration import pipeline
 from cnnmetric.training.data.pairs import read_pairs
@@ -50,14 +50,11 @@ class DeformationSettings(Settings):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(DeformationSettings, "Recover known deformations.")
-        run(settings_from(parser.parse_args(arguments)))
-    except CNNMetricError as error:
-        print(f"known_deformations: {error}", file=sys.stderr)
-        return 1
-    return 0
+    """Run the command line and return the exit status."""
+    parser = parser_for(DeformationSettings, "Recover known deformations.")
+    return run_command(
+        "known_deformations", lambda: run(settings_from(parser.parse_args(arguments)))
+    )
 
 
 def run(settings: DeformationSettings) -> None:

@@ -25,12 +25,12 @@ import numpy as np
 
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.demo.cases import choose_case
 from cnnmetric.demo.measures import measure
 from cnnmetric.demo.settings import DemoSettings
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.registration import pipeline
 
 PATCHES_PER_BLOCK = 125  # of 33 voxels, at patches of 17 and a stride of 4
@@ -57,16 +57,16 @@ class SamplesSettings(Settings):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(SamplesSettings, "Accuracy against the number of samples.")
+    """Run the command line and return the exit status."""
+    parser = parser_for(SamplesSettings, "Accuracy against the number of samples.")
+
+    def command() -> None:
         settings = settings_from(parser.parse_args(arguments))
-        results = run(settings)
-    except CNNMetricError as error:
-        print(f"number_of_samples: {error}", file=sys.stderr)
-        return 1
-    print(table(settings, results))
-    return 0
+        print(table(settings, run(settings)))
+
+    return run_command(
+        "number_of_samples", command, interrupted="interrupted; the same command goes on"
+    )
 
 
 def run(settings: SamplesSettings) -> list[dict[str, Any]]:

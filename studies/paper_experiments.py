@@ -32,6 +32,7 @@ from cnnmetric import FieldLevel
 from cnnmetric import register_displacement_field
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import CNNMetricError
@@ -86,18 +87,19 @@ class ExperimentSettings(Settings):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        settings = settings_from(
-            parser_for(ExperimentSettings, __doc__ or "").parse_args(arguments)
-        )
+    """Run the command line and return the exit status."""
+    parser = parser_for(ExperimentSettings, __doc__ or "")
+
+    def command() -> None:
+        settings = settings_from(parser.parse_args(arguments))
+        torch.set_num_threads(1)
         models = {name: network(settings, name) for name in settings.variants}
         if not settings.train_only:
             print(table(register(settings, models)))
-    except CNNMetricError as error:
-        print(f"paper_experiments: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return run_command(
+        "paper_experiments", command, interrupted="interrupted; the same command goes on"
+    )
 
 
 def network(settings: ExperimentSettings, name: str) -> Path:
@@ -243,5 +245,4 @@ def _run(module: str, *options: object) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     sys.exit(main())

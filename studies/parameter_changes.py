@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.job import read_pair
 from cnnmetric.evaluation.methods.base import Task
@@ -99,16 +99,15 @@ class ChangeSettings(Settings):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(ChangeSettings, "Shipped parameter files with one change at a time.")
+    """Run the command line and return the exit status."""
+    parser = parser_for(ChangeSettings, "Shipped parameter files with one change at a time.")
+
+    def command() -> None:
         settings = settings_from(parser.parse_args(arguments))
         columns = chosen(settings)
         print(table(run(settings, columns), columns))
-    except CNNMetricError as error:
-        print(f"parameter_changes: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return run_command("parameter_changes", command)
 
 
 def chosen(settings: ChangeSettings) -> dict[str, list[str]]:

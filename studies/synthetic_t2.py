@@ -30,9 +30,9 @@ from scipy.ndimage import gaussian_filter
 
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
 from cnnmetric.registration import pipeline
 
@@ -55,14 +55,9 @@ class SyntheticSettings(Settings):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(SyntheticSettings, "Synthetic T2 images for labelled T1 images.")
-        run(settings_from(parser.parse_args(arguments)))
-    except CNNMetricError as error:
-        print(f"synthetic_t2: {error}", file=sys.stderr)
-        return 1
-    return 0
+    """Run the command line and return the exit status."""
+    parser = parser_for(SyntheticSettings, "Synthetic T2 images for labelled T1 images.")
+    return run_command("synthetic_t2", lambda: run(settings_from(parser.parse_args(arguments))))
 
 
 def run(settings: SyntheticSettings) -> None:

@@ -12,7 +12,9 @@ import argparse
 import dataclasses
 import math
 import shlex
+import sys
 import types
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import get_args
 from typing import get_origin
 from typing import get_type_hints
 
+from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import SettingsError
 
 _SETTINGS_CLASS = "_settings_class"
@@ -194,6 +197,35 @@ def to_record(settings: Any) -> dict[str, Any]:
     return {
         field.name: _plain(getattr(settings, field.name)) for field in dataclasses.fields(settings)
     }
+
+
+def run_command(
+    program: str, command: Callable[[], int | None], *, interrupted: str = "interrupted"
+) -> int:
+    """Run a command and return its exit status; what goes wrong is one line on standard error.
+
+    Parameters
+    ----------
+    program
+        What the line begins with, for example ``"cnnmetric.train"``.
+    command
+        Reads the command line and does the work. Returns the exit status, or None for 0.
+    interrupted
+        What to tell after Ctrl-C.
+
+    Returns
+    -------
+    int
+        That of the command; 1 after a `CNNMetricError`, 130 after Ctrl-C.
+    """
+    try:
+        return command() or 0
+    except CNNMetricError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{program}: {interrupted}", file=sys.stderr)
+        return 130
 
 
 class _Parser(argparse.ArgumentParser):

@@ -16,9 +16,11 @@ import pytest
 from cnnmetric.command_line import Bounds
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.command_line import to_record
+from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 
 
@@ -120,6 +122,37 @@ def test_record_is_json() -> None:
     assert record["files"] == ["x"]
     assert record["scale"] == [0.5, 2.0]
     assert record["limit"] is None
+
+
+def raising(error: BaseException) -> int:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (DataError("no image"), 1, "cnnmetric.train: no image\n"),
+        (KeyboardInterrupt(), 130, "cnnmetric.train: interrupted; --resume goes on\n"),
+    ],
+)
+def test_a_command_ends_with_a_line_and_a_status(
+    error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = run_command(
+        "cnnmetric.train", lambda: raising(error), interrupted="interrupted; --resume goes on"
+    )
+    assert found == status
+    assert capsys.readouterr() == ("", line)
+
+
+@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1)])
+def test_a_command_may_have_a_status_of_its_own(returned: int | None, status: int) -> None:
+    assert run_command("cnnmetric.doctor", lambda: returned) == status
+
+
+def test_a_fault_of_ours_is_no_line_of_advice() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_command("cnnmetric.train", lambda: 1 // 0)
 
 
 def test_refuses_a_type_without_command_line_form() -> None:
