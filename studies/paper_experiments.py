@@ -36,6 +36,7 @@ from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import CNNMetricError
+from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.job import Job
 from cnnmetric.evaluation.job import empty_record
@@ -231,7 +232,7 @@ def _training_options(settings: ExperimentSettings, name: str) -> list[object]:
     if unknown:
         known = ", ".join(sorted(file.stem for file in OPTIONS.glob("*.txt")))
         msg = f"--variants {name}: there is no {unknown[0]!r} in {OPTIONS}; there are {known}"
-        raise CNNMetricError(msg)
+        raise SettingsError(msg)
     if name not in (BASE, ALONE):
         files.insert(0, SHARED)
     return [pairs, "--modalities", "T1,T2", "--out", model, *(f"@{file}" for file in files)]

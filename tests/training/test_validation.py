@@ -120,7 +120,7 @@ def test_pairs_to_validate_on_may_have_a_table_of_their_own(tmp_path: Path) -> N
 
 def test_too_few_pairs_to_hold_any_out(tmp_path: Path) -> None:
     write_pairs(tmp_path, count=2)
-    with pytest.raises(DataError, match="--training-pairs 2 leaves none of the 2 pairs"):
+    with pytest.raises(SettingsError, match="--training-pairs 2 leaves none of the 2 pairs"):
         train(settings(tmp_path, training_pairs=2))
 
 

@@ -71,6 +71,8 @@ class RunSettings(Settings):
         for name in self.method_names:
             methods.find(name, self.own)
         parse_labels(self.labels)
+        if not self.method_names:
+            yield "--methods names no method"
         if len(set(self.method_names)) < len(self.method_names):
             yield f"--methods {self.methods} names a method twice"
 
