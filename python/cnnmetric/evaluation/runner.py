@@ -67,7 +67,7 @@ def run_all(jobs: Sequence[Job], *, workers: int, scheduler: str) -> Iterator[di
 
 
 def run_in_process(job: Job) -> dict[str, Any]:
-    """Run a job in a new process and return its record, which says so if the process died."""
+    """Run a job in a new process; return its record, or that of a failure if the process died."""
     environment = {**os.environ, **dict.fromkeys(_THREADS, str(job.threads))}
     with (
         tempfile.TemporaryDirectory() as folder,
