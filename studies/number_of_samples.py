@@ -32,6 +32,8 @@ from cnnmetric.demo.cases import choose_case
 from cnnmetric.demo.measures import measure
 from cnnmetric.demo.settings import DemoSettings
 from cnnmetric.registration import pipeline
+from shared import table_head
+from shared import table_row
 
 PATCHES_PER_BLOCK = 125  # of 33 voxels, at patches of 17 and a stride of 4
 MEASURES = ("dice_mean", "target_registration_error_mean_mm", "seconds")
@@ -121,10 +123,8 @@ def bspline_parameters(sampler: str, samples: int, seed: int) -> Any:
 
 def table(settings: SamplesSettings, results: list[dict[str, Any]]) -> str:
     """Return mean and standard deviation over the seeds, one line per sampling."""
-    lines = [
-        "| ImageSampler | NumberOfSpatialSamples | Dice | TRE, mm | time, s |",
-        "|---|---|---|---|---|",
-    ]
+    names = ["ImageSampler", "NumberOfSpatialSamples", "Dice", "TRE, mm", "time, s"]
+    lines = [table_head(names, texts=2)]
     for sampler in settings.samplers:
         for samples in settings.samples:
             rows = [
@@ -137,7 +137,7 @@ def table(settings: SamplesSettings, results: list[dict[str, Any]]) -> str:
                 f"{np.mean(values):.3g} ({np.std(values, ddof=1) if len(values) > 1 else 0:.2g})"
                 for values in ([row[name] for row in rows] for name in MEASURES)
             ]
-            lines.append(f"| {sampler} | {samples} | {' | '.join(cells)} |")
+            lines.append(table_row([sampler, str(samples), *cells]))
     return "\n".join(lines)
 
 

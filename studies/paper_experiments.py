@@ -56,6 +56,8 @@ from cnnmetric.training.networks.architecture import TwoChannelNetwork
 from cnnmetric.training.networks.architecture import with_stride
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.settings import TrainingSettings
+from shared import table_head
+from shared import table_row
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ROOT / "studies" / "options"
@@ -153,7 +155,7 @@ def register(settings: ExperimentSettings, models: Mapping[str, Path]) -> pd.Dat
 
 def table(dice: pd.DataFrame) -> str:
     """Return mean and SD, and the paired difference from the first network, as Markdown."""
-    rows = ["| network | Dice | difference | better in | p |", "|---|---:|---:|---:|---:|"]
+    rows = [table_head(["network", "Dice", "difference", "better in", "p"])]
     first = dice.iloc[:, 0]
     for name, values in dice.items():
         cells = [f"{values.mean():.3f} ({values.std():.3f})", "", "", ""]
@@ -162,7 +164,7 @@ def table(dice: pd.DataFrame) -> str:
             p = stats.ttest_rel(values, first).pvalue
             share = f"{(change > 0).sum()} of {len(change)}"
             cells[1:] = [f"{change.mean():+.3f} ({change.std():.3f})", share, f"{p:.1g}"]
-        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+        rows.append(table_row([str(name), *cells]))
     return "\n".join(rows)
 
 

@@ -12,7 +12,6 @@ Dice and its mean difference from the shipped ones as a Markdown table. The meth
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,9 @@ from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.registration.parameter_files import DEFAULT_MODEL
+from shared import last_alignment
+from shared import table_head
+from shared import table_row
 
 SHIPPED = "as shipped"
 METHODS: dict[str, type[ElastixMethod]] = {method.name: method for method in (CNN, MI, MIMask)}
@@ -158,19 +160,15 @@ def run(settings: ChangeSettings, columns: dict[str, list[str]]) -> pd.DataFrame
         pair = read_pair(registration)
         row = {}
         for method, name in [(of, name) for of, names in columns.items() for name in names]:
-            with tempfile.TemporaryDirectory() as folder:
-                task = Task(
-                    fixed=pair.fixed,
-                    moving=pair.moving,
-                    fixed_modality=registration.fixed_modality,
-                    moving_modality=registration.moving_modality,
-                    preset="practical",
-                    model=settings.model,
-                    threads=settings.threads,
-                    seed=1,
-                    folder=Path(folder),
-                )
-                *_, last = changed(METHODS[method], CHANGES[method][name]).register(task)
+            last = last_alignment(
+                changed(METHODS[method], CHANGES[method][name]),
+                fixed=pair.fixed,
+                moving=pair.moving,
+                modalities=(registration.fixed_modality, registration.moving_modality),
+                model=settings.model,
+                threads=settings.threads,
+                seed=1,
+            )
             row[method, name] = score(pair, last, labels)["dice"]
         rows.append(row)
     return pd.DataFrame(rows)
@@ -178,10 +176,8 @@ def run(settings: ChangeSettings, columns: dict[str, list[str]]) -> pd.DataFrame
 
 def table(dice: pd.DataFrame, columns: dict[str, list[str]]) -> str:
     """Return means and mean differences as Markdown."""
-    lines = [
-        "| | " + " | ".join(f"`{method}` | difference" for method in columns) + " |",
-        "|---|" + "---:|---:|" * len(columns),
-    ]
+    heads = [head for method in columns for head in (f"`{method}`", "difference")]
+    lines = [table_head(["", *heads])]
     for name in dict.fromkeys(name for names in columns.values() for name in names):
         cells = []
         for method, names in columns.items():
@@ -191,7 +187,7 @@ def table(dice: pd.DataFrame, columns: dict[str, list[str]]) -> str:
             values, shipped = dice[method, name], dice[method, SHIPPED]
             difference = "" if name == SHIPPED else f"{(values - shipped).mean():+.4f}"
             cells += [f"{values.mean():.4f}", difference]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(table_row([name, *cells]))
     return "\n".join(lines)
 
 
