@@ -18,32 +18,33 @@ from dataclasses import dataclass
 import numpy as np
 
 import cnnmetric
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
-from cnnmetric.errors import CNNMetricError
 
 
 @dataclass(frozen=True, kw_only=True)
-class CostSettings:
+class CostSettings(Settings):
     """Which models to compare, and how."""
 
     models: tuple[str, ...] = setting(
         ("t1t2", "t1t2-fast"), help_text="names or .onnx files", positional=True
     )
-    edge: int = setting(81, help_text="edge of the images", unit="voxels")
-    rounds: int = setting(7, help_text="evaluations of each model")
+    edge: int = setting(81, help_text="edge of the images", unit="voxels", minimum=1)
+    rounds: int = setting(7, help_text="evaluations of each model", minimum=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        settings = settings_from(parser_for(CostSettings, __doc__ or "").parse_args(arguments))
+    """Run the command line and return the exit status."""
+    parser = parser_for(CostSettings, __doc__ or "")
+
+    def command() -> None:
+        settings = settings_from(parser.parse_args(arguments))
         print(table(measure(settings), settings))
-    except CNNMetricError as error:
-        print(f"model_cost: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return run_command("model_cost", command)
 
 
 def measure(settings: CostSettings) -> list[float]:

@@ -18,8 +18,8 @@ from functools import partial
 import torch
 
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import settings_from
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.training.data.crops import RENDER_EVERY
 from cnnmetric.training.data.crops import RENDERED
 from cnnmetric.training.data.material import find_materials
@@ -36,14 +36,11 @@ SAMPLER_WARM_UP = SAMPLER_MEASURED = RENDERED * RENDER_EVERY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(TrainingSettings, "Patches per second of sampling and of the network.")
-        print(report(settings_from(parser.parse_args(arguments))))
-    except CNNMetricError as error:
-        print(f"training_speed: {error}", file=sys.stderr)
-        return 1
-    return 0
+    """Run the command line and return the exit status."""
+    parser = parser_for(TrainingSettings, "Patches per second of sampling and of the network.")
+    return run_command(
+        "training_speed", lambda: print(report(settings_from(parser.parse_args(arguments))))
+    )
 
 
 def report(settings: TrainingSettings) -> str:

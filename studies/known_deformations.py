@@ -11,8 +11,6 @@ maps it to and where it should, over all voxels of the fixed image above 0.01 of
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,42 +20,43 @@ import itk
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.demo.anatomy import Points
 from cnnmetric.demo.deformation import Deformation
 from cnnmetric.demo.deformation import random_deformation
 from cnnmetric.demo.phantom import index_to_point
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.evaluation import methods
 from cnnmetric.images.files import read_image
 from cnnmetric.images.masks import foreground_mask
 from cnnmetric.training.data.pairs import read_pairs
+from shared import last_alignment
+from shared import table_head
+from shared import table_row
 
 ROTATION, SCALE = 5.0, 0.05  # standard deviations: degrees about each axis; relative
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeformationSettings:
+class DeformationSettings(Settings):
     """Which pairs, and by what to register them."""
 
     pairs: Path = setting(positional=True, help_text="table of aligned pairs, as for training")
     modalities: tuple[str, ...] = setting(("T1", "T2"), help_text="of fixed and moving image")
     models: tuple[str, ...] = setting(("any",), help_text="models of the learned metric")
     methods: tuple[str, ...] = setting(("mi", "mi+mask"), help_text="rivals")
-    seed: int = setting(1, help_text="of deformations and registrations")
+    seed: int = setting(1, help_text="of deformations and registrations", minimum=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(DeformationSettings, "Recover known deformations.")
-        run(settings_from(parser.parse_args(arguments)))
-    except CNNMetricError as error:
-        print(f"known_deformations: {error}", file=sys.stderr)
-        return 1
-    return 0
+    """Run the command line and return the exit status."""
+    parser = parser_for(DeformationSettings, "Recover known deformations.")
+    return run_command(
+        "known_deformations", lambda: run(settings_from(parser.parse_args(arguments)))
+    )
 
 
 def run(settings: DeformationSettings) -> None:
@@ -65,8 +64,7 @@ def run(settings: DeformationSettings) -> None:
     names = [("cnn", model) for model in settings.models]
     names += [(method, "") for method in settings.methods]
     head = [f"{method} {model}".strip() for method, model in names]
-    print("| subject | before | " + " | ".join(head) + " |")
-    print("|---|" + "---:|" * (len(head) + 1), flush=True)
+    print(table_head(["subject", "before", *head]), flush=True)
     rows = []
     for number, files in enumerate(read_pairs(settings.pairs, settings.modalities)):
         fixed, aligned = (read_image(path) for path in files.paths)
@@ -78,10 +76,10 @@ def run(settings: DeformationSettings) -> None:
             displacement = last_displacement(settings, fixed, moving, method, model)
             row.append(error(fixed, deformation, displacement))
         rows.append(row)
-        print(f"| {files.paths[0].parent.name} |" + "".join(f" {e:.2f} |" for e in row), flush=True)
+        print(table_row([files.paths[0].parent.name, *(f"{e:.2f}" for e in row)]), flush=True)
     mean, deviation = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1 if len(rows) > 1 else 0)
-    cells = "".join(f" {m:.2f} ({d:.2f}) |" for m, d in zip(mean, deviation, strict=True))
-    print(f"| mean (SD) |{cells}")
+    cells = [f"{m:.2f} ({d:.2f})" for m, d in zip(mean, deviation, strict=True)]
+    print(table_row(["mean (SD)", *cells]))
 
 
 def draw(rng: np.random.Generator, fixed: Any) -> Deformation:
@@ -111,20 +109,15 @@ def last_displacement(
     settings: DeformationSettings, fixed: Any, moving: Any, method: str, model: str
 ) -> Any:
     """Register, and return ``T(x) - x`` at the fixed image's voxels, ``(nz, ny, nx, 3)``, mm."""
-    with tempfile.TemporaryDirectory() as folder:
-        task = methods.Task(
-            fixed=fixed,
-            moving=moving,
-            fixed_modality="T1" if model.startswith("t1t2") else settings.modalities[0],
-            moving_modality="T2" if model.startswith("t1t2") else settings.modalities[1],
-            preset="practical",
-            model=model,
-            threads=1,
-            seed=settings.seed,
-            folder=Path(folder),
-        )
-        steps: Iterator[Any] = methods.find(method).register(task)
-        *_, last = steps
+    last = last_alignment(
+        methods.find(method),
+        fixed=fixed,
+        moving=moving,
+        modalities=("T1", "T2") if model.startswith("t1t2") else settings.modalities,
+        model=model,
+        threads=1,
+        seed=settings.seed,
+    )
     return last.displacement
 
 

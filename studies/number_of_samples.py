@@ -23,27 +23,30 @@ from typing import Any
 
 import numpy as np
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.demo.cases import choose_case
 from cnnmetric.demo.measures import measure
 from cnnmetric.demo.settings import DemoSettings
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.registration import parameter_files
 from cnnmetric.registration.stages import run_stage
 from cnnmetric.registration.stages import run_stages
+from shared import table_head
+from shared import table_row
 
 PATCHES_PER_BLOCK = 125  # of 33 voxels, at patches of 17 and a stride of 4
 MEASURES = ("dice_mean", "target_registration_error_mean_mm", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplesSettings:
+class SamplesSettings(Settings):
     """Which registrations to run, and where to note the results."""
 
     samples: tuple[int, ...] = setting(
-        (125, 250, 500, 1000), help_text="values of NumberOfSpatialSamples"
+        (125, 250, 500, 1000), help_text="values of NumberOfSpatialSamples", minimum=1
     )
     samplers: tuple[str, ...] = setting(
         ("RandomCoordinate",), help_text="values of ImageSampler; none for no such line"
@@ -52,20 +55,22 @@ class SamplesSettings:
     results: Path = setting(
         Path("number_of_samples.jsonl"), help_text="file of JSON lines to continue"
     )
-    threads: int = setting(0, help_text="threads of elastix, 0 = all cores", unit="threads")
+    threads: int = setting(
+        0, help_text="threads of elastix, 0 = all cores", unit="threads", minimum=0
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(SamplesSettings, "Accuracy against the number of samples.")
+    """Run the command line and return the exit status."""
+    parser = parser_for(SamplesSettings, "Accuracy against the number of samples.")
+
+    def command() -> None:
         settings = settings_from(parser.parse_args(arguments))
-        results = run(settings)
-    except CNNMetricError as error:
-        print(f"number_of_samples: {error}", file=sys.stderr)
-        return 1
-    print(table(settings, results))
-    return 0
+        print(table(settings, run(settings)))
+
+    return run_command(
+        "number_of_samples", command, interrupted="interrupted; the same command goes on"
+    )
 
 
 def run(settings: SamplesSettings) -> list[dict[str, Any]]:
@@ -120,10 +125,8 @@ def bspline_parameters(sampler: str, samples: int, seed: int) -> Any:
 
 def table(settings: SamplesSettings, results: list[dict[str, Any]]) -> str:
     """Return mean and standard deviation over the seeds, one line per sampling."""
-    lines = [
-        "| ImageSampler | NumberOfSpatialSamples | Dice | TRE, mm | time, s |",
-        "|---|---|---|---|---|",
-    ]
+    names = ["ImageSampler", "NumberOfSpatialSamples", "Dice", "TRE, mm", "time, s"]
+    lines = [table_head(names, texts=2)]
     for sampler in settings.samplers:
         for samples in settings.samples:
             rows = [
@@ -136,7 +139,7 @@ def table(settings: SamplesSettings, results: list[dict[str, Any]]) -> str:
                 f"{np.mean(values):.3g} ({np.std(values, ddof=1) if len(values) > 1 else 0:.2g})"
                 for values in ([row[name] for row in rows] for name in MEASURES)
             ]
-            lines.append(f"| {sampler} | {samples} | {' | '.join(cells)} |")
+            lines.append(table_row([sampler, str(samples), *cells]))
     return "\n".join(lines)
 
 

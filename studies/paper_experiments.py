@@ -30,10 +30,13 @@ from tqdm import tqdm
 
 from cnnmetric import FieldLevel
 from cnnmetric import register_displacement_field
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import CNNMetricError
+from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.job import Job
 from cnnmetric.evaluation.job import empty_record
@@ -54,6 +57,8 @@ from cnnmetric.training.networks.architecture import TwoChannelNetwork
 from cnnmetric.training.networks.architecture import with_stride
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.settings import TrainingSettings
+from shared import table_head
+from shared import table_row
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ROOT / "studies" / "options"
@@ -70,7 +75,7 @@ LEVEL = FieldLevel(grid_spacing=2.0, iterations=40, image_smoothing=0.8, field_s
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentSettings:
+class ExperimentSettings(Settings):
     """Where the images are, and where results go."""
 
     data: Path = setting(positional=True, help_text="folder with train/pairs.csv and dev/alberts")
@@ -86,18 +91,19 @@ class ExperimentSettings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        settings = settings_from(
-            parser_for(ExperimentSettings, __doc__ or "").parse_args(arguments)
-        )
+    """Run the command line and return the exit status."""
+    parser = parser_for(ExperimentSettings, __doc__ or "")
+
+    def command() -> None:
+        settings = settings_from(parser.parse_args(arguments))
+        torch.set_num_threads(1)
         models = {name: network(settings, name) for name in settings.variants}
         if not settings.train_only:
             print(table(register(settings, models)))
-    except CNNMetricError as error:
-        print(f"paper_experiments: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return run_command(
+        "paper_experiments", command, interrupted="interrupted; the same command goes on"
+    )
 
 
 def network(settings: ExperimentSettings, name: str) -> Path:
@@ -150,7 +156,7 @@ def register(settings: ExperimentSettings, models: Mapping[str, Path]) -> pd.Dat
 
 def table(dice: pd.DataFrame) -> str:
     """Return mean and SD, and the paired difference from the first network, as Markdown."""
-    rows = ["| network | Dice | difference | better in | p |", "|---|---:|---:|---:|---:|"]
+    rows = [table_head(["network", "Dice", "difference", "better in", "p"])]
     first = dice.iloc[:, 0]
     for name, values in dice.items():
         cells = [f"{values.mean():.3f} ({values.std():.3f})", "", "", ""]
@@ -159,7 +165,7 @@ def table(dice: pd.DataFrame) -> str:
             p = stats.ttest_rel(values, first).pvalue
             share = f"{(change > 0).sum()} of {len(change)}"
             cells[1:] = [f"{change.mean():+.3f} ({change.std():.3f})", share, f"{p:.1g}"]
-        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+        rows.append(table_row([str(name), *cells]))
     return "\n".join(rows)
 
 
@@ -227,7 +233,7 @@ def _training_options(settings: ExperimentSettings, name: str) -> list[object]:
     if unknown:
         known = ", ".join(sorted(file.stem for file in OPTIONS.glob("*.txt")))
         msg = f"--variants {name}: there is no {unknown[0]!r} in {OPTIONS}; there are {known}"
-        raise CNNMetricError(msg)
+        raise SettingsError(msg)
     if name not in (BASE, ALONE):
         files.insert(0, SHARED)
     return [pairs, "--modalities", "T1,T2", "--out", model, *(f"@{file}" for file in files)]
@@ -241,5 +247,4 @@ def _run(module: str, *options: object) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     sys.exit(main())

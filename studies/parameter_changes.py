@@ -12,7 +12,6 @@ Dice and its mean difference from the shipped ones as a Markdown table. The meth
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,11 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.job import read_pair
 from cnnmetric.evaluation.methods.base import Task
@@ -36,6 +36,9 @@ from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from shared import last_alignment
+from shared import table_head
+from shared import table_row
 
 SHIPPED = "as shipped"
 METHODS: dict[str, type[ElastixMethod]] = {method.name: method for method in (CNN, MI, MIMask)}
@@ -85,7 +88,7 @@ WITHOUT_EFFECT = {("mi", "masks eroded")}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChangeSettings:
+class ChangeSettings(Settings):
     """What to register."""
 
     subjects: Path = setting(positional=True, help_text="table of subjects")
@@ -94,20 +97,19 @@ class ChangeSettings:
     model: str = setting(DEFAULT_MODEL, help_text="model of the learned metric")
     changes: str = setting("all", help_text="which rows, separated by semicolons")
     labels: str = setting("all", help_text="labels to compare, for example 1-50,85")
-    threads: int = setting(1, help_text="threads of a registration")
+    threads: int = setting(1, help_text="threads of a registration", minimum=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(ChangeSettings, "Shipped parameter files with one change at a time.")
+    """Run the command line and return the exit status."""
+    parser = parser_for(ChangeSettings, "Shipped parameter files with one change at a time.")
+
+    def command() -> None:
         settings = settings_from(parser.parse_args(arguments))
         columns = chosen(settings)
         print(table(run(settings, columns), columns))
-    except CNNMetricError as error:
-        print(f"parameter_changes: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return run_command("parameter_changes", command)
 
 
 def chosen(settings: ChangeSettings) -> dict[str, list[str]]:
@@ -158,19 +160,15 @@ def run(settings: ChangeSettings, columns: dict[str, list[str]]) -> pd.DataFrame
         pair = read_pair(registration)
         row = {}
         for method, name in [(of, name) for of, names in columns.items() for name in names]:
-            with tempfile.TemporaryDirectory() as folder:
-                task = Task(
-                    fixed=pair.fixed,
-                    moving=pair.moving,
-                    fixed_modality=registration.fixed_modality,
-                    moving_modality=registration.moving_modality,
-                    preset="practical",
-                    model=settings.model,
-                    threads=settings.threads,
-                    seed=1,
-                    folder=Path(folder),
-                )
-                *_, last = changed(METHODS[method], CHANGES[method][name]).register(task)
+            last = last_alignment(
+                changed(METHODS[method], CHANGES[method][name]),
+                fixed=pair.fixed,
+                moving=pair.moving,
+                modalities=(registration.fixed_modality, registration.moving_modality),
+                model=settings.model,
+                threads=settings.threads,
+                seed=1,
+            )
             row[method, name] = score(pair, last, labels)["dice"]
         rows.append(row)
     return pd.DataFrame(rows)
@@ -178,10 +176,8 @@ def run(settings: ChangeSettings, columns: dict[str, list[str]]) -> pd.DataFrame
 
 def table(dice: pd.DataFrame, columns: dict[str, list[str]]) -> str:
     """Return means and mean differences as Markdown."""
-    lines = [
-        "| | " + " | ".join(f"`{method}` | difference" for method in columns) + " |",
-        "|---|" + "---:|---:|" * len(columns),
-    ]
+    heads = [head for method in columns for head in (f"`{method}`", "difference")]
+    lines = [table_head(["", *heads])]
     for name in dict.fromkeys(name for names in columns.values() for name in names):
         cells = []
         for method, names in columns.items():
@@ -191,7 +187,7 @@ def table(dice: pd.DataFrame, columns: dict[str, list[str]]) -> str:
             values, shipped = dice[method, name], dice[method, SHIPPED]
             difference = "" if name == SHIPPED else f"{(values - shipped).mean():+.4f}"
             cells += [f"{values.mean():.4f}", difference]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(table_row([name, *cells]))
     return "\n".join(lines)
 
 

@@ -28,10 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
 from cnnmetric.images.files import read_image
 from cnnmetric.images.files import read_labels
@@ -45,24 +46,19 @@ NOISE = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SyntheticSettings:
+class SyntheticSettings(Settings):
     """Whose T2 images to make."""
 
     subjects: Path = setting(positional=True, help_text="folder with a folder for each subject")
     out: Path = setting(help_text="folder to write into")
-    number: int = setting(10, help_text="how many subjects, the last by name")
-    seed: int = setting(1, help_text="of bias field and noise")
+    number: int = setting(10, help_text="how many subjects, the last by name", minimum=2)
+    seed: int = setting(1, help_text="of bias field and noise", minimum=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(SyntheticSettings, "Synthetic T2 images for labelled T1 images.")
-        run(settings_from(parser.parse_args(arguments)))
-    except CNNMetricError as error:
-        print(f"synthetic_t2: {error}", file=sys.stderr)
-        return 1
-    return 0
+    """Run the command line and return the exit status."""
+    parser = parser_for(SyntheticSettings, "Synthetic T2 images for labelled T1 images.")
+    return run_command("synthetic_t2", lambda: run(settings_from(parser.parse_args(arguments))))
 
 
 def run(settings: SyntheticSettings) -> None:

@@ -19,6 +19,7 @@ from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import MetricError
 from cnnmetric.errors import ModelError
+from cnnmetric.errors import RegistrationError
 from cnnmetric.errors import SettingsError
 from cnnmetric.plugin import compatibility
 from cnnmetric.registration import parameter_files
@@ -75,6 +76,7 @@ __all__ = [
     "MetricError",
     "MetricOnImages",
     "ModelError",
+    "RegistrationError",
     "RegistrationResult",
     "SettingsError",
     "SpatialTransform",

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command lines and run records derived from settings dataclasses.
 
-A command describes its settings once, as a frozen dataclass whose fields are made with
-:func:`setting`; its ``--options``, its help text and the JSON record of a run all follow from that.
+A command describes its settings once, as a frozen dataclass derived from :class:`Settings` whose
+fields are made with :func:`setting`; its ``--options``, its help text, the check of its values and
+the JSON record of a run all follow from that.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import shlex
+import sys
 import types
+from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,82 @@ from typing import get_args
 from typing import get_origin
 from typing import get_type_hints
 
+from cnnmetric.errors import CNNMetricError
+from cnnmetric.errors import SettingsError
+
 _SETTINGS_CLASS = "_settings_class"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What a number must keep to; NaN and infinity are never allowed.
+
+    Attributes
+    ----------
+    minimum, maximum
+        The smallest and the largest value allowed; None for none.
+    above, below
+        The same, but these values themselves are not allowed.
+    """
+
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def allow(self, value: float) -> bool:
+        """Whether a value is within the bounds."""
+        return (
+            math.isfinite(value)
+            and (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        """Return the bounds in words, such as ``0 to 1`` or ``more than 0``."""
+        if self.minimum is not None and self.maximum is not None:
+            return f"{self.minimum:g} to {self.maximum:g}"
+        words = {
+            "{:g} or more": self.minimum,
+            "{:g} or less": self.maximum,
+            "more than {:g}": self.above,
+            "less than {:g}": self.below,
+        }
+        return " and ".join(word.format(end) for word, end in words.items() if end is not None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Base of every settings dataclass; refuses values that its fields do not allow.
+
+    Raises
+    ------
+    SettingsError
+        If a value is out of its bounds or no choice, or a rule of :meth:`broken_rules` is broken.
+        The message names them all.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class ExampleSettings(Settings):
+    ...     rate: float = setting(0.5, help_text="share of samples", minimum=0, maximum=1)
+    >>> ExampleSettings(rate=2.0)
+    Traceback (most recent call last):
+    cnnmetric.errors.SettingsError: --rate is 2.0; give 0 to 1
+    """
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        broken = [*_broken_fields(self), *self.broken_rules()]
+        if broken:
+            msg = "; ".join(broken)
+            raise SettingsError(msg)
+
+    def broken_rules(self) -> Iterator[str]:
+        """Yield a sentence for each rule that the fields break together; none by default."""
+        yield from ()
 
 
 def setting(
@@ -32,6 +112,10 @@ def setting(
     positional: bool = False,
     choices: Sequence[Any] | None = None,
     repeatable: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
 ) -> Any:
     """Describe one field of a settings dataclass.
 
@@ -51,12 +135,15 @@ def setting(
         The values allowed; a ``Literal`` type says the same.
     repeatable
         Of several values: giving the option again adds to them, and does not replace them.
+    minimum, maximum, above, below
+        Of a number, or of each of several: its :class:`Bounds`.
 
     Returns
     -------
     Any
         A dataclass field (typed ``Any`` so that it may stand for a value of the annotated type).
     """
+    bounds = Bounds(minimum=minimum, maximum=maximum, above=above, below=below)
     metadata = {
         "help": help_text,
         "unit": unit,
@@ -64,20 +151,20 @@ def setting(
         "positional": positional,
         "choices": None if choices is None else tuple(choices),
         "repeatable": repeatable,
+        "bounds": None if bounds == Bounds() else bounds,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def parser_for(
-    settings_class: type[Any], description: str, *, prog: str | None = None
+    settings_class: type[Settings], description: str, *, prog: str | None = None
 ) -> argparse.ArgumentParser:
     """Build the command line of a settings dataclass.
 
     ``bool`` fields become ``--name`` / ``--no-name``, ``tuple[float, float]`` takes two values,
     ``tuple[str, ...]`` one or more, ``Optional`` fields may be left out, ``Path`` and ``Literal``
     are understood. ``@FILE`` stands for the options that a file holds, with comments from ``#`` to
-    the end of a line. A value that the dataclass itself refuses is reported by
-    :func:`settings_from`.
+    the end of a line. Bounds are in the help text, and :func:`settings_from` checks them.
     """
     parser = _Parser(prog=prog, description=description, fromfile_prefix_chars="@")
     parser.set_defaults(**{_SETTINGS_CLASS: settings_class})
@@ -94,7 +181,7 @@ def settings_from(args: argparse.Namespace) -> Any:
     Raises
     ------
     SettingsError
-        Whatever the ``__post_init__`` of the dataclass raises.
+        If a value is not allowed, see :class:`Settings`.
     """
     settings_class = getattr(args, _SETTINGS_CLASS)
     values = {}
@@ -110,6 +197,35 @@ def to_record(settings: Any) -> dict[str, Any]:
     return {
         field.name: _plain(getattr(settings, field.name)) for field in dataclasses.fields(settings)
     }
+
+
+def run_command(
+    program: str, command: Callable[[], int | None], *, interrupted: str = "interrupted"
+) -> int:
+    """Run a command and return its exit status; what goes wrong is one line on standard error.
+
+    Parameters
+    ----------
+    program
+        What the line begins with, for example ``"cnnmetric.train"``.
+    command
+        Reads the command line and does the work. Returns the exit status, or None for 0.
+    interrupted
+        What to tell after Ctrl-C.
+
+    Returns
+    -------
+    int
+        That of the command; 1 after a `CNNMetricError`, 130 after Ctrl-C.
+    """
+    try:
+        return command() or 0
+    except CNNMetricError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{program}: {interrupted}", file=sys.stderr)
+        return 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -157,8 +273,14 @@ def _add_argument(
             options["nargs"] = "?" if nargs is None else "*" if nargs == "+" else nargs
         parser.add_argument(field.name, **options)
     else:
-        name = "--" + field.name.replace("_", "-")
-        parser.add_argument(name, dest=field.name, required=required, **options)
+        parser.add_argument(_option(field), dest=field.name, required=required, **options)
+
+
+def _option(field: dataclasses.Field[Any]) -> str:
+    """Return what a field is called on the command line."""
+    if field.metadata.get("positional"):
+        return field.name
+    return "--" + field.name.replace("_", "-")
 
 
 def _argument_type(annotation: Any) -> tuple[Any, tuple[Any, ...] | None, int | str | None]:
@@ -186,6 +308,32 @@ def _argument_type(annotation: Any) -> tuple[Any, tuple[Any, ...] | None, int | 
     raise TypeError(msg)
 
 
+def _broken_fields(settings: Any) -> Iterator[str]:
+    """Yield a sentence for each field whose value is out of bounds or not among the choices."""
+    hints = get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value is None:
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        bounds: Bounds | None = field.metadata.get("bounds")
+        choices = field.metadata.get("choices") or _argument_type(hints[field.name])[1]
+        allowed = ""
+        if bounds and not all(map(bounds.allow, values)):
+            finite = all(map(math.isfinite, values))
+            allowed = str(bounds) if finite else f"a finite number, {bounds}"
+        elif choices and not set(values) <= set(choices):
+            allowed = " or ".join(map(str, choices))
+        if allowed:
+            several = "values of " if isinstance(value, tuple) else ""
+            yield f"{_option(field)} is {_shown(value)}; give {several}{allowed}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it is written on the command line."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _default_of(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
@@ -197,9 +345,10 @@ def _help_text(field: dataclasses.Field[Any], default: Any) -> str:
     details = []
     if field.metadata.get("unit"):
         details.append(f"in {field.metadata['unit']}")
+    if field.metadata.get("bounds"):
+        details.append(str(field.metadata["bounds"]))
     if default is not dataclasses.MISSING and default not in (None, ()):
-        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-        details.append(f"default: {shown}")
+        details.append(f"default: {_shown(default)}")
     if field.metadata.get("source"):
         details.append(f"source: {field.metadata['source']}")
     if details:

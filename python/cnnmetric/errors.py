@@ -9,7 +9,7 @@ class CNNMetricError(Exception):
 
 
 class CompatibilityError(CNNMetricError, ImportError):
-    """An installed package (itk, itk-elastix, onnxruntime) or the platform does not match."""
+    """A package is missing, or an installed one or the platform does not match."""
 
 
 class ModelError(CNNMetricError, ValueError):
@@ -17,11 +17,19 @@ class ModelError(CNNMetricError, ValueError):
 
 
 class DataError(CNNMetricError, ValueError):
-    """An image, label map or table given by the user cannot be used."""
+    """What is read cannot be used: an image, a label map, a table or another file.
+
+    It is missing, damaged, of another form, or does not fit the other data. The file has to be
+    changed, not the call.
+    """
 
 
 class SettingsError(CNNMetricError, ValueError):
-    """A setting is out of range or contradicts another one."""
+    """What is asked for cannot be done: the value of an argument or option is wrong.
+
+    It is out of bounds, is none of the choices, contradicts another argument, or differs from that
+    of the run to be continued. The call has to be changed, not the data.
+    """
 
 
 class RegistrationError(CNNMetricError, RuntimeError):

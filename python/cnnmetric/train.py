@@ -7,33 +7,34 @@ import sys
 from collections.abc import Sequence
 
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import settings_from
-from cnnmetric.errors import CNNMetricError
 
+PROGRAM = "cnnmetric.train"
 DESCRIPTION = "Train the metric on aligned image pairs and export it as one .onnx file."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, 1 after an error, 130 after Ctrl-C."""
-    try:
-        # Imported here, so that a missing PyTorch is one line of advice and not a traceback.
-        from cnnmetric.training.loop import train
-        from cnnmetric.training.settings import TrainingSettings
+    """Run the command line and return the exit status."""
+    return run_command(
+        PROGRAM,
+        lambda: _train(arguments),
+        interrupted="interrupted; --resume goes on from the last checkpoint",
+    )
 
-        parser = parser_for(TrainingSettings, DESCRIPTION, prog="python -m cnnmetric.train")
-        settings = settings_from(parser.parse_args(arguments))
-        progress = train(settings)
-    except CNNMetricError as error:
-        print(f"cnnmetric.train: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("cnnmetric.train: interrupted; --resume goes on from the last checkpoint")
-        return 130
+
+def _train(arguments: Sequence[str] | None) -> None:
+    # Imported here, so that a missing PyTorch is one line of advice and not a traceback.
+    from cnnmetric.training.loop import train
+    from cnnmetric.training.settings import TrainingSettings
+
+    parser = parser_for(TrainingSettings, DESCRIPTION, prog=f"python -m {PROGRAM}")
+    settings = settings_from(parser.parse_args(arguments))
+    progress = train(settings)
     print(
         f"wrote {settings.out} after {progress.step} steps "
         f"({progress.seconds:.0f} s of training) and its record {settings.record}"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -4,50 +4,58 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from typing import Literal
 
 import pytest
 
+from cnnmetric.command_line import Bounds
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.command_line import to_record
+from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 
 
 @dataclass(frozen=True)
-class Settings:
+class Example(Settings):
     files: tuple[Path, ...] = setting(help_text="files, 100% of them", positional=True)
-    rate: float = setting(0.5, help_text="rate", unit="mm", source="paper")
-    scale: tuple[float, float] = setting((0.5, 2.0), help_text="range")
+    rate: float = setting(0.5, help_text="rate", unit="mm", source="paper", minimum=0)
+    scale: tuple[float, float] = setting((0.5, 2.0), help_text="range", above=0)
     mirror: bool = setting(True, help_text="mirror")
     limit: int | None = setting(None, help_text="limit")
     mode: Literal["a", "b"] = setting("a", help_text="mode")
     number_of_blocks: int = setting(8, help_text="blocks", choices=(4, 8))
     source: tuple[str, ...] = setting(("a", "b"), help_text="sources", repeatable=True)
     channels: tuple[int, ...] = setting((), help_text="channels")
+    share: float = setting(0.0, help_text="share", minimum=0, below=1)
+    last: int = setting(0, help_text="last", minimum=0, maximum=9, positional=True)
 
-    def __post_init__(self) -> None:
-        if self.rate < 0:
-            msg = "the rate is negative"
-            raise SettingsError(msg)
+    def broken_rules(self) -> Iterator[str]:
+        if self.scale[0] > self.scale[1]:
+            yield "--scale must have the smaller one first"
 
 
-def read(words: str) -> Settings:
-    settings = settings_from(parser_for(Settings, "Test.").parse_args(words.split()))
-    assert isinstance(settings, Settings)
+def read(words: str) -> Example:
+    settings = settings_from(parser_for(Example, "Test.").parse_args(words.split()))
+    assert isinstance(settings, Example)
     return settings
 
 
 def test_defaults() -> None:
-    assert read("x.csv") == Settings((Path("x.csv"),))
+    assert read("x.csv") == Example((Path("x.csv"),))
 
 
 def test_every_kind_of_value() -> None:
     words = "x y --rate 1e-3 --scale 1 3 --no-mirror --limit 4 --mode b --number-of-blocks 4"
-    assert read(words) == Settings((Path("x"), Path("y")), 1e-3, (1.0, 3.0), False, 4, "b", 4)
+    assert read(words) == Example((Path("x"), Path("y")), 1e-3, (1.0, 3.0), False, 4, "b", 4)
 
 
 def test_an_option_of_several_values_may_be_given_several_times() -> None:
@@ -71,16 +79,42 @@ def test_refuses_what_cannot_be_read(words: str, capsys: pytest.CaptureFixture[s
     assert "error" in capsys.readouterr().err
 
 
-def test_the_settings_check_themselves() -> None:
-    with pytest.raises(SettingsError, match="negative"):
-        read("x --rate -1")
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rate": -1.0}, "--rate is -1.0; give 0 or more"),
+        ({"rate": math.nan}, "--rate is nan; give a finite number, 0 or more"),
+        ({"rate": math.inf}, "--rate is inf; give a finite number, 0 or more"),
+        ({"scale": (0.0, 1.0)}, "--scale is 0.0 1.0; give values of more than 0"),
+        ({"share": 1.0}, "--share is 1.0; give 0 or more and less than 1"),
+        ({"last": 10}, "last is 10; give 0 to 9"),
+        ({"mode": "c"}, "--mode is c; give a or b"),
+        ({"number_of_blocks": 5}, "--number-of-blocks is 5; give 4 or 8"),
+        (
+            {"rate": -1.0, "scale": (2.0, 1.0)},
+            "--rate is -1.0; give 0 or more; --scale must have the smaller one first",
+        ),
+    ],
+)
+def test_settings_check_themselves(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Example((Path("x"),), **values)
+    assert str(raised.value) == message
+
+
+def test_the_ends_of_bounds() -> None:
+    closed, open_ = Bounds(minimum=0, maximum=1), Bounds(above=0, below=1)
+    assert [closed.allow(value) for value in (-0.1, 0, 0.5, 1, 1.1)] == [0, 1, 1, 1, 0]
+    assert [open_.allow(value) for value in (-0.1, 0, 0.5, 1, 1.1)] == [0, 0, 1, 0, 0]
+    assert not closed.allow(math.nan)
+    assert not Bounds().allow(math.inf)
 
 
 def test_help_tells_unit_default_and_source() -> None:
-    text = " ".join(parser_for(Settings, "Test.").format_help().split())
-    assert "rate (in mm; default: 0.5; source: paper)" in text
+    text = " ".join(parser_for(Example, "Test.").format_help().split())
+    assert "rate (in mm; 0 or more; default: 0.5; source: paper)" in text
     assert "files, 100% of them" in text
-    assert "range (default: 0.5 2.0)" in text
+    assert "range (more than 0; default: 0.5 2.0)" in text
 
 
 def test_record_is_json() -> None:
@@ -90,9 +124,40 @@ def test_record_is_json() -> None:
     assert record["limit"] is None
 
 
+def raising(error: BaseException) -> int:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (DataError("no image"), 1, "cnnmetric.train: no image\n"),
+        (KeyboardInterrupt(), 130, "cnnmetric.train: interrupted; --resume goes on\n"),
+    ],
+)
+def test_a_command_ends_with_a_line_and_a_status(
+    error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = run_command(
+        "cnnmetric.train", lambda: raising(error), interrupted="interrupted; --resume goes on"
+    )
+    assert found == status
+    assert capsys.readouterr() == ("", line)
+
+
+@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1)])
+def test_a_command_may_have_a_status_of_its_own(returned: int | None, status: int) -> None:
+    assert run_command("cnnmetric.doctor", lambda: returned) == status
+
+
+def test_a_fault_of_ours_is_no_line_of_advice() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_command("cnnmetric.train", lambda: 1 // 0)
+
+
 def test_refuses_a_type_without_command_line_form() -> None:
     @dataclass(frozen=True)
-    class Odd:
+    class Odd(Settings):
         value: complex = setting(1j, help_text="odd")
 
     Odd.__annotations__["value"] = complex

@@ -167,6 +167,7 @@ def test_a_crash_takes_one_registration_with_it(folder: Path, tmp_path: Path) ->
     ("changes", "message"),
     [
         (["--methods", "mi,elastix"], "no method 'elastix'"),
+        (["--methods", ","], "--methods names no method"),
         (["--methods", "mi,mi"], "names a method twice"),
         (["--labels", "1-"], "--labels 1- is neither"),
         (["--labels", "5-3"], "--labels 5-3 is neither"),

@@ -10,6 +10,7 @@ import itk
 import numpy as np
 import pytest
 
+from cnnmetric.errors import DataError
 from cnnmetric.errors import RegistrationError
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import methods
@@ -106,12 +107,16 @@ def test_parameter_files_of_the_users_own_get_the_model(
         ("mine", "must be a name that is not taken"),
         ("=a.txt", "must be a name that is not taken"),
         ("mi=a.txt", "must be a name that is not taken"),
-        ("mine=no.txt", "there is no file .*no.txt"),
     ],
 )
 def test_own_methods_of_another_form(own: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         methods.find("mine", [own])
+
+
+def test_an_own_parameter_file_that_does_not_exist() -> None:
+    with pytest.raises(DataError, match=r"there is no file .*no\.txt"):
+        methods.find("mine", ["mine=no.txt"])
 
 
 def test_a_method_that_does_not_exist() -> None:

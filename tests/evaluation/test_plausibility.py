@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ import pandas as pd
 import pytest
 
 from cnnmetric.evaluation.plausibility import curves
-from cnnmetric.evaluation.plausibility.command import main
 from cnnmetric.evaluation.plausibility.perturbations import perturbations
 from cnnmetric.evaluation.plausibility.settings import PlausibilitySettings
+from cnnmetric.plausibility import main
 from support.metric_images import subject
 
 METRICS = {"CNN": curves.learned_metric, "MI": curves.mutual_information}
@@ -85,8 +87,9 @@ def test_command_writes_pictures_and_a_table(
     [
         (["--points", "4"], "--points is 4; give an odd number"),
         (["--control-point", "0"], "--control-point is 0.0; give more than 0"),
-        (["--scale", "100"], "--scale is 100.0; give less than 100"),
-        (["--bins", "2"], "--bins is 2"),
+        (["--scale", "100"], "--scale is 100.0; give more than 0 and less than 100"),
+        (["--bins", "2"], "--bins is 2; give 5 or more"),
+        (["--translation", "nan"], "--translation is nan; give a finite number, more than 0"),
         ([], "there is no image file no.nii"),
     ],
 )
@@ -95,6 +98,19 @@ def test_settings_that_cannot_be_used(
 ) -> None:
     assert main(["no.nii", "no.nii", "--out", str(tmp_path / "out"), *changes]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_missing_package_is_one_line_of_advice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find_spec = importlib.util.find_spec
+    for name in [name for name in sys.modules if name.startswith("cnnmetric.evaluation")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "pandas" else find_spec(name)
+    )
+    assert main(["fixed.nii", "moving.nii", "--out", "out"]) == 1
+    assert "evaluation needs pandas" in capsys.readouterr().err
 
 
 def test_rotation_is_measured_in_degrees(image: Any, difference_model: Path) -> None:

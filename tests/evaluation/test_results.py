@@ -57,6 +57,12 @@ def test_failures_can_be_taken_out_to_be_tried_again(tmp_path: Path) -> None:
     assert results.drop_failures() == 0
 
 
+def test_damaged_settings_are_named(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(DataError, match=r"settings\.json does not hold the settings of a run"):
+        Results(tmp_path).check_settings({"--labels": "1-50"})
+
+
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     settings = {"--labels": "1-50", "--model": "t1t2"}
     Results(tmp_path).check_settings(settings)

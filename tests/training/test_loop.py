@@ -203,4 +203,4 @@ def test_interruption_says_how_to_go_on(
     monkeypatch.setattr("cnnmetric.training.loop.train", interrupted)
     words = ["pairs.csv", "--modalities", "T1,T2", "--out", str(tmp_path / "m.onnx")]
     assert program.main(words) == 130
-    assert "--resume" in capsys.readouterr().out
+    assert "--resume" in capsys.readouterr().err

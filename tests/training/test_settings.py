@@ -6,6 +6,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,7 @@ def test_help_names_every_setting_with_default_and_source(
     with pytest.raises(SystemExit):
         parsed("--help")
     shown = " ".join(capsys.readouterr().out.split())
-    assert "(default: 128; source: paper, Section 2.2)" in shown
+    assert "patch pairs per step (1 or more; default: 128; source: paper, Section 2.2)" in shown
     assert "reconstruction" in shown
 
 
@@ -74,23 +76,28 @@ def test_record_is_json_and_holds_no_folders(tmp_path: Path) -> None:
         ({"modalities": "T1,T2,PD"}, "--modalities"),
         ({"out": Path("model.pt")}, "--out"),
         ({"dimension": 4}, "--dimension"),
-        ({"kernels": (3, 3)}, "--kernels"),
-        ({"strides": (2, 0, 1)}, "--strides must|--strides"),
+        ({"kernels": (3, 3)}, "--kernels and --strides must have one value more than --channels"),
+        ({"strides": (2, 0, 1)}, "--strides is 2 0 1; give values of 1 or more"),
         ({"learning_rate": -0.1}, "--learning-rate"),
-        ({"momentum": 1.0}, "--momentum"),
+        ({"learning_rate": math.nan}, "--learning-rate is nan; give a finite number, 0 or more"),
+        ({"momentum": 1.0}, "--momentum is 1.0; give 0 or more and less than 1"),
         ({"steps": 0}, "--steps"),
         ({"schedule": "cosine"}, "--schedule"),
-        ({"scale": (1.5, 0.5)}, "--scale"),
-        ({"rotation": 200.0}, "--rotation"),
+        ({"scale": (1.5, 0.5)}, "--scale must have the smaller factor first"),
+        ({"scale": (0.0, 1.0)}, "--scale is 0.0 1.0; give values of more than 0"),
+        ({"rotation": 200.0}, "--rotation is 200.0; give 0 to 180"),
+        ({"steps": 0, "crops": 0}, "--steps is 0; give 1 or more; --crops is 0; give 1 or more"),
         ({"max_gamma": 0.5}, "--max-gamma"),
         ({"similarities": ("context",)}, "--similarities is for --architecture self-similarity"),
-        ({"patch_centres": "inside"}, "--patch-centres must be anywhere or anatomy"),
+        ({"patch_centres": "inside"}, "--patch-centres is inside; give anywhere or anatomy"),
         ({"near_miss_fraction": 1.5}, "--near-miss-fraction"),
         ({"near_miss_offset": 0.5}, "--near-miss-offset"),
         ({"near_miss_rotation": -1.0}, "--near-miss-rotation"),
-        ({"lower_quantile": 0.9, "upper_quantile": 0.1}, "--lower-quantile"),
+        ({"lower_quantile": 0.9, "upper_quantile": 0.1}, "--lower-quantile must be below"),
+        ({"upper_quantile": 1.5}, "--upper-quantile is 1.5; give 0 to 1"),
         ({"crop_margin": -1}, "--crop-margin"),
         ({"spacing": 0.0}, "--spacing"),
+        ({"spacing": math.inf}, "--spacing is inf; give a finite number, more than 0"),
         ({"workers": -1}, "--workers"),
         ({"precision": "float16"}, "--precision"),
         ({"device": "tpu"}, "--device"),
@@ -99,7 +106,7 @@ def test_record_is_json_and_holds_no_folders(tmp_path: Path) -> None:
 def test_refused_values_name_their_option(
     tmp_path: Path, changes: dict[str, Any], option: str
 ) -> None:
-    with pytest.raises(SettingsError, match=option):
+    with pytest.raises(SettingsError, match=re.escape(option)):
         settings(tmp_path, **changes)
 
 

@@ -120,16 +120,16 @@ def test_pairs_to_validate_on_may_have_a_table_of_their_own(tmp_path: Path) -> N
 
 def test_too_few_pairs_to_hold_any_out(tmp_path: Path) -> None:
     write_pairs(tmp_path, count=2)
-    with pytest.raises(DataError, match="--training-pairs 2 leaves none of the 2 pairs"):
+    with pytest.raises(SettingsError, match="--training-pairs 2 leaves none of the 2 pairs"):
         train(settings(tmp_path, training_pairs=2))
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"training_pairs": -1}, "--training-pairs must be 0 or more"),
+        ({"training_pairs": -1}, "--training-pairs is -1; give 0 or more"),
         ({"training_pairs": 1, "validation": Path("a.csv")}, "exclude each other"),
-        ({"validate_every": 0}, "--validate-every and --validation-batches must be 1"),
+        ({"validate_every": 0}, "--validate-every is 0; give 1 or more"),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path: Path, values: Any, message: str) -> None:

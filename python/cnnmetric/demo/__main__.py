@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
 from cnnmetric.command_line import settings_from
 from cnnmetric.command_line import to_record
 from cnnmetric.demo.progress import step
 from cnnmetric.demo.settings import DemoSettings
-from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import CompatibilityError
+from cnnmetric.errors import SettingsError
 
+PROGRAM = "cnnmetric.demo"
 DESCRIPTION = """Register a T1 and a T2 image of two subjects with the shipped parameter files,
 print how well they fit before and after, and write a picture. Without arguments the pair is built
 from the ICBM152 anatomy, so that the truth is known; where the environment variable CNNMETRIC_DATA
@@ -28,14 +30,9 @@ METRIC_NAMES = {"cnn": "CNN", "mi": "MI"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(DemoSettings, DESCRIPTION, prog="python -m cnnmetric.demo")
-        run(settings_from(parser.parse_args(arguments)))
-    except CNNMetricError as error:
-        print(f"cnnmetric.demo: {error}", file=sys.stderr)
-        return 1
-    return 0
+    """Run the command line and return the exit status."""
+    parser = parser_for(DemoSettings, DESCRIPTION, prog=f"python -m {PROGRAM}")
+    return run_command(PROGRAM, lambda: run(settings_from(parser.parse_args(arguments))))
 
 
 def run(settings: DemoSettings) -> None:
@@ -116,13 +113,13 @@ def _check_output(output: Path, formats: Container[str]) -> None:
     # Found out now, and not after minutes of work.
     if output.is_dir():
         msg = f"--output {output} is a folder; name a picture in it, as {output / 'demo.png'}"
-        raise CNNMetricError(msg)
+        raise SettingsError(msg)
     if output.suffix.removeprefix(".").lower() not in formats:
         msg = f"--output {output}: a picture's name has to end with its format, as demo.png does"
-        raise CNNMetricError(msg)
+        raise SettingsError(msg)
     if not output.resolve().parent.is_dir():
         msg = f"the folder of the picture, {output.resolve().parent}, does not exist; make it first"
-        raise CNNMetricError(msg)
+        raise SettingsError(msg)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
-from cnnmetric.errors import SettingsError
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 
 
 @dataclass(frozen=True)
-class DemoSettings:
+class DemoSettings(Settings):
     """What to register and how to show it."""
 
     fixed: Path | None = setting(
@@ -37,24 +38,20 @@ class DemoSettings:
         help_text="run the finer B-spline as well; the built-in pair, deformed smoothly, "
         "does not need it",
     )
-    seed: int = setting(1, help_text="seed of the built-in pair")
-    threads: int = setting(0, help_text="threads of elastix, 0 = all cores", unit="threads")
+    seed: int = setting(1, help_text="seed of the built-in pair", minimum=0)
+    threads: int = setting(
+        0, help_text="threads of elastix, 0 = all cores", unit="threads", minimum=0
+    )
     output: Path = setting(
         Path("demo.png"), help_text="picture to write; the numbers go beside it as .json"
     )
     verbose: bool = setting(False, help_text="print elastix's log")
 
-    def __post_init__(self) -> None:
-        """Check that the settings fit together."""
+    def broken_rules(self) -> Iterator[str]:
+        """Yield what does not fit together."""
         if (self.fixed is None) != (self.moving is None):
-            msg = "give both --fixed and --moving, or neither"
-            raise SettingsError(msg)
+            yield "give both --fixed and --moving, or neither"
         if (self.fixed_labels is None) != (self.moving_labels is None):
-            msg = "give both --fixed-labels and --moving-labels, or neither"
-            raise SettingsError(msg)
+            yield "give both --fixed-labels and --moving-labels, or neither"
         if self.fixed_labels is not None and self.fixed is None:
-            msg = "--fixed-labels and --moving-labels need --fixed and --moving"
-            raise SettingsError(msg)
-        if self.threads < 0:
-            msg = f"--threads is {self.threads}; give 0 (all cores) or more"
-            raise SettingsError(msg)
+            yield "--fixed-labels and --moving-labels need --fixed and --moving"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.evaluation import methods
 from cnnmetric.evaluation import runner
@@ -97,7 +98,13 @@ def _shared(settings: RunSettings) -> dict[str, str]:
 
 
 def _installed(settings: RunSettings) -> list[str]:
-    """Return the methods that can run here, and say why the others cannot."""
+    """Return the methods that can run here, and say why the others cannot.
+
+    Raises
+    ------
+    CompatibilityError
+        If no package of theirs is installed.
+    """
     found = []
     for name in settings.method_names:
         missing = methods.find(name, settings.own).missing()
@@ -107,7 +114,7 @@ def _installed(settings: RunSettings) -> list[str]:
             found.append(name)
     if not found:
         msg = "none of the methods asked for can be used here; see the messages above"
-        raise DataError(msg)
+        raise CompatibilityError(msg)
     return found
 
 

@@ -75,9 +75,15 @@ class Results:
         ------
         SettingsError
             Naming the setting that differs from an earlier run.
+        DataError
+            If the settings of the earlier run cannot be read.
         """
         file = self._folder / "settings.json"
-        before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        try:
+            before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        except ValueError as error:
+            msg = f"{file} does not hold the settings of a run ({error}); choose another --out"
+            raise DataError(msg) from error
         for name, value in settings.items():
             if before.get(name, value) != value:
                 msg = (

@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from cnnmetric.errors import CompatibilityError
+from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import job as job_module
 from cnnmetric.evaluation.job import Job
 
@@ -51,8 +51,8 @@ def run_all(jobs: Sequence[Job], *, workers: int, scheduler: str) -> Iterator[di
 
     Raises
     ------
-    CompatibilityError
-        If the scheduler does not answer.
+    SettingsError
+        If no scheduler answers at the address.
     """
     with ExitStack() as stack:
         executor = _cluster(scheduler, stack) if scheduler else _this_machine(workers, stack)
@@ -67,7 +67,7 @@ def run_all(jobs: Sequence[Job], *, workers: int, scheduler: str) -> Iterator[di
 
 
 def run_in_process(job: Job) -> dict[str, Any]:
-    """Run a job in a new process and return its record, which says so if the process died."""
+    """Run a job in a new process; return its record, or that of a failure if the process died."""
     environment = {**os.environ, **dict.fromkeys(_THREADS, str(job.threads))}
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -113,6 +113,6 @@ def _cluster(scheduler: str, stack: ExitStack) -> Executor:
             f"no Dask scheduler with workers answers at {scheduler} ({error}); start one with "
             "`dask scheduler` and workers with `dask worker`, or leave --scheduler out"
         )
-        raise CompatibilityError(msg) from error
+        raise SettingsError(msg) from error
     executor: Executor = client.get_executor(pure=False)
     return executor

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import methods
@@ -22,7 +24,7 @@ PRESET_HELP = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSettings:
+class RunSettings(Settings):
     """What to register with what, and where."""
 
     subjects: Path = setting(help_text="CSV with subject, one column per modality, and labels")
@@ -44,9 +46,11 @@ class RunSettings:
     )
     labels: str = setting("all", help_text="labels to compare, for example 1-50,85; all but 0: all")
     baseline: str = setting("", help_text=BASELINE_HELP)
-    threads: int = setting(1, help_text="of each registration", unit="threads")
+    threads: int = setting(1, help_text="of each registration", unit="threads", minimum=1)
     workers: int = setting(
-        0, help_text="registrations at a time on this machine, 0 = as many as cores allow"
+        0,
+        help_text="registrations at a time on this machine, 0 = as many as cores allow",
+        minimum=0,
     )
     scheduler: str = setting(
         "", help_text="address of a Dask scheduler whose workers do the registrations"
@@ -54,20 +58,23 @@ class RunSettings:
     seed: int = setting(1, help_text="of whatever is random in a registration")
     retry_failed: bool = setting(False, help_text="run registrations that failed before again")
 
-    def __post_init__(self) -> None:
-        """Check what can be checked without the files."""
+    def broken_rules(self) -> Iterator[str]:
+        """Check methods and labels, which needs no images.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such method, or the labels cannot be understood.
+        DataError
+            If a parameter file does not exist.
+        """
         for name in self.method_names:
             methods.find(name, self.own)
-        if len(set(self.method_names)) < len(self.method_names):
-            msg = f"--methods {self.methods} names a method twice"
-            raise SettingsError(msg)
         parse_labels(self.labels)
-        if self.threads < 1:
-            msg = f"--threads is {self.threads}; give 1 or more"
-            raise SettingsError(msg)
-        if self.workers < 0:
-            msg = f"--workers is {self.workers}; give 0 (as many as cores allow) or more"
-            raise SettingsError(msg)
+        if not self.method_names:
+            yield "--methods names no method"
+        if len(set(self.method_names)) < len(self.method_names):
+            yield f"--methods {self.methods} names a method twice"
 
     @property
     def method_names(self) -> list[str]:
@@ -76,7 +83,7 @@ class RunSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SummarySettings:
+class SummarySettings(Settings):
     """Which results to show as tables."""
 
     out: Path = setting(help_text="folder of the results")
@@ -84,7 +91,7 @@ class SummarySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FigureSettings:
+class FigureSettings(Settings):
     """Which results to draw."""
 
     out: Path = setting(help_text="folder of the results; pictures go to its folder figures")

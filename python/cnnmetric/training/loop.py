@@ -60,7 +60,8 @@ def train(settings: TrainingSettings) -> Progress:
     DataError
         If table, images or checkpoint cannot be used.
     SettingsError
-        If a resumed run had other settings.
+        If a resumed run had other settings, the device is not there, or no pair is left to
+        validate on.
     CNNMetricError
         If the loss is no longer finite.
     ModelError
@@ -151,7 +152,9 @@ def _split(
     Raises
     ------
     DataError
-        If there are too few, or one is in both.
+        If one is in both.
+    SettingsError
+        If ``training_pairs`` leaves none to validate on.
     """
     if settings.validation is not None:
         held_out = read_pairs(settings.validation, settings.modality_names)
@@ -174,7 +177,7 @@ def _split(
             f"--training-pairs {number} leaves none of the {len(pairs)} pairs of "
             f"{settings.sources[-1].path} to validate on; lower it, or leave it out"
         )
-        raise DataError(msg)
+        raise SettingsError(msg)
     return [*files[:-1], replace(files[-1], pairs=pairs[:number])], list(pairs[number:])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import torch
 
-import cnnmetric
+from cnnmetric.plugin import loading
 from cnnmetric.training.checkpoint import Progress
 from cnnmetric.training.checkpoint import atomic_path
 from cnnmetric.training.settings import TrainingSettings
@@ -41,7 +41,7 @@ def write_record(path: Path, settings: TrainingSettings, progress: Progress) -> 
     """Write the summary, versions, machine, time and learning curve as JSON."""
     record = summary(settings, progress)
     record["versions"] = {
-        "cnnmetric": cnnmetric.__version__,
+        "cnnmetric": loading.version(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -1,24 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting of a training run. "Paper" below is Simonovsky et al. 2016."""
+"""The settings of a training run: its options, what they mean together, and the record of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from typing import Literal
 
-from cnnmetric.command_line import setting
 from cnnmetric.command_line import to_record
-from cnnmetric.errors import SettingsError
 from cnnmetric.training.data.sources import ANY
 from cnnmetric.training.data.sources import KINDS
 from cnnmetric.training.data.sources import Source
 from cnnmetric.training.networks.similarities import SIMILARITIES
-from cnnmetric.training.settings_rules import broken_rules
-
-PAPER = "paper, Section 2.2"
-OURS = "ours"
+from cnnmetric.training.options import TrainingOptions
 
 # What an architecture is trained with unless the user says otherwise.
 _OF_PATCHES: dict[str, Any] = {
@@ -48,254 +44,24 @@ FREE_ON_RESUME = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
+class TrainingSettings(TrainingOptions):
     """Train the metric on aligned image pairs and export it as one .onnx file."""
 
-    pairs: Path | None = setting(
-        None,
-        help_text="CSV table: a header row, one aligned subject a row, one column of image files "
-        "per modality; file names are relative to the table; or the folder of IXI. Short for "
-        "--source real=TABLE",
-        source=OURS,
-        positional=True,
-    )
-    source: tuple[str, ...] = setting(
-        (),
-        help_text="KIND=PATH or KIND=PATH:WEIGHT, where further pairs come from and how often; "
-        "real: such a table; contrast: a table of single images, each paired with itself in "
-        "another contrast; synthetic: a folder of label maps; the last two for self-similarity",
-        source=OURS,
-        repeatable=True,
-    )
-    modalities: str = setting(
-        help_text="the two columns to learn from, as T1,T2; the second is resampled on the "
-        "grid of the first where grids differ; any: all columns but the first, for a model that "
-        "takes every modality",
-        source=OURS,
-    )
-    out: Path = setting(
-        help_text="the .onnx file to write; checkpoint and run record are put beside it",
-        source=OURS,
-    )
-
-    training_pairs: int = setting(
-        0,
-        help_text="train on the first so many pairs of the table and validate on the others; 0 "
-        "trains on all",
-        source="the paper's k",
-    )
-    validation: Path | None = setting(
-        None,
-        help_text="CSV table as the first one, of pairs to validate on",
-        source=OURS,
-    )
-    cache: Path | None = setting(
-        None,
-        help_text="folder for the prepared images, which are then read where patches are taken "
-        "from and not held in memory",
-        source=OURS,
-    )
-    validate_every: int = setting(
-        100, help_text="interval of validations", unit="steps", source=OURS
-    )
-    validation_batches: int = setting(
-        8, help_text="batches of a validation, the same each time", source=OURS
-    )
-
-    dimension: int = setting(3, help_text="dimension of images and network: 2 or 3", source=PAPER)
-    architecture: Literal["two-channel", "pseudo-siamese", "self-similarity"] = setting(
-        "two-channel",
-        help_text="two-channel; pseudo-siamese, with half of the channels for each image until the "
-        "last two layers, which the paper advises against; or descriptors on top of fixed "
-        "self-similarities, trained to find each patch's partner",
-        source="paper; self-similarity is ours",
-    )
-    channels: tuple[int, ...] = setting(
-        (),
-        help_text="feature channels of the learned layers; but for self-similarity without the "
-        "last, whose one output is the score; by default 96 192 256 512 or, for self-similarity, "
-        "24 64 64 32",
-        source="reconstruction of the paper's five layers and 2 M parameters",
-    )
-    kernels: tuple[int, ...] = setting(
-        (),
-        help_text="kernel edge of each learned layer; by default 5 3 3 1 1 or 3 3 1 1",
-        unit="voxels",
-        source="reconstruction of the paper's patch size 17",
-    )
-    strides: tuple[int, ...] = setting(
-        (),
-        help_text="stride of each learned layer; by default 2 2 1 1 1 or 1 2 1 1",
-        unit="voxels",
-        source="reconstruction of the paper's stride 4",
-    )
-
-    pooling: bool = setting(
-        False,
-        help_text="take the largest of neighbours where a layer has a stride, which the paper "
-        "advises against; patches get larger; not for self-similarity",
-        source=PAPER,
-    )
-    loss: Literal["hinge", "cross-entropy"] = setting(
-        "hinge",
-        help_text="of aligned and misaligned patches; cross-entropy is what the paper advises "
-        "against; not for self-similarity",
-        source=PAPER,
-    )
-
-    learning_rate: float = setting(
-        0.0,
-        help_text="of gradient descent; the peak of the one-cycle schedule; 0 is 0.01 or, for "
-        "self-similarity, 0.001",
-        source=PAPER,
-    )
-    momentum: float = setting(0.9, help_text="of gradient descent", source=PAPER)
-    batch_size: int = setting(128, help_text="patch pairs per step", source=PAPER)
-    steps: int = setting(
-        5000, help_text="steps of gradient descent", source="ours; not in the paper"
-    )
-    schedule: Literal["constant", "one-cycle"] = setting(
-        "constant",
-        help_text="learning rate over the run; one-cycle rises for 10 % of the steps, then falls "
-        "to 0",
-        source="paper; one-cycle is ours",
-    )
-
-    similarities: tuple[str, ...] = setting(
-        (),
-        help_text="fixed first layers of self-similarity: context, by default alone, and any of "
-        f"{', '.join(SIMILARITIES[1:])}",
-        source=OURS,
-    )
-    crops: int = setting(6, help_text="crops per step of self-similarity", source=OURS)
-    crop_edge: int = setting(
-        45, help_text="edge of a crop of self-similarity", unit="voxels", source=OURS
-    )
-    shift: tuple[float, float] = setting(
-        (0.7, 3.0),
-        help_text="range of the shift by which a crop's wrong partners lie between the right ones",
-        unit="crop voxels",
-        source=OURS,
-    )
-    temperature: float = setting(
-        0.1, help_text="what the cosines of self-similarity are divided by", source=OURS
-    )
-    remap_probability: float = setting(
-        0.3,
-        help_text="how often the intensities of a crop of self-similarity are changed by a random "
-        "function",
-        source=OURS,
-    )
-    max_noise: float = setting(
-        0.03, help_text="largest SD of noise added to a crop of self-similarity", source=OURS
-    )
-
-    scale: tuple[float, float] = setting(
-        (0.6, 1.6),
-        help_text="range of the patch's magnification on the image, log-uniform",
-        source="varied in the paper; the range is ours",
-    )
-    rotation: float = setting(
-        180.0,
-        help_text="largest rotation about a random axis",
-        unit="degrees",
-        source="varied in the paper; the range is ours",
-    )
-    mirroring: bool = setting(True, help_text="mirror each axis with probability 1/2", source=PAPER)
-    max_gamma: float = setting(
-        1.0,
-        help_text="largest factor of the exponent applied to a patch's intensities, drawn for each "
-        "channel between its inverse and itself; 1 is off",
-        source="off as in the paper",
-    )
-    max_gain: float = setting(
-        1.0,
-        help_text="largest factor applied to a patch's intensities, drawn likewise; 1 is off",
-        source="off as in the paper",
-    )
-    patch_centres: Literal["anywhere", "anatomy"] = setting(
-        "anywhere",
-        help_text="where patches may be centred; anatomy: where both images are brighter than "
-        "0.02 of their range, for images without skull, whose background teaches nothing; "
-        "self-similarity always does so",
-        source="anywhere as in the paper",
-    )
-    near_miss_fraction: float = setting(
-        0.0,
-        help_text="share of the negatives whose second transform is the first, slightly moved",
-        source="0 as in the paper",
-    )
-    near_miss_offset: float = setting(
-        4.0,
-        help_text="largest offset of a near miss; the least is 1",
-        unit="patch voxels",
-        source=OURS,
-    )
-    near_miss_rotation: float = setting(
-        10.0, help_text="largest rotation of a near miss", unit="degrees", source=OURS
-    )
-
-    lower_quantile: float = setting(
-        0.01, help_text="intensity quantile mapped to 0", source="the paper says [0, 1], not how"
-    )
-    upper_quantile: float = setting(
-        0.999, help_text="intensity quantile mapped to 1", source="the paper says [0, 1], not how"
-    )
-    crop_margin: int | None = setting(
-        None,
-        help_text="keep of each pair only the bounding box of what is not background, and this "
-        "margin",
-        unit="voxels",
-        source="off as in the paper",
-    )
-    spacing: float | None = setting(
-        None,
-        help_text="voxel size written into the model; by default the median of the training images",
-        unit="mm",
-        source=OURS,
-    )
-
-    seed: int = setting(1, help_text="of initial weights and patches", source=OURS)
-    precision: Literal["float32", "bfloat16"] = setting(
-        "float32",
-        help_text="arithmetic of the convolutions; bfloat16 is faster only where the processor "
-        "has it",
-        source=OURS,
-    )
-    device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto",
-        help_text="where the network is trained; auto takes CUDA where there is one",
-        source=OURS,
-    )
-    threads: int = setting(0, help_text="of PyTorch; 0 leaves its own choice", source=OURS)
-    workers: int = setting(
-        1,
-        help_text="processes that sample patches ahead; the patches do not depend on it",
-        source=OURS,
-    )
-    checkpoint_every: int = setting(
-        500, help_text="interval of checkpoints", unit="steps", source=OURS
-    )
-    resume: bool = setting(
-        False,
-        help_text="continue from the checkpoint beside --out, or only export if it is complete",
-        source=OURS,
-    )
-    export_only: bool = setting(
-        False,
-        help_text="export the checkpoint beside --out as it is, without training",
-        source=OURS,
-    )
-
     def __post_init__(self) -> None:
-        """Fill in the architecture's own values, and refuse those that cannot be trained with."""
+        """Fill in the architecture's own values, then check all of them."""
         for name, value in DEFAULTS.get(self.architecture, {}).items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
-        broken = broken_rules(self)
-        if broken:
-            msg = "; ".join(broken)
-            raise SettingsError(msg)
+        super().__post_init__()
+
+    def broken_rules(self) -> Iterator[str]:
+        """Yield the rules of `RULES` that are broken."""
+        yield from (rule for rule, kept in RULES.items() if not kept(self))
+
+    @property
+    def self_similar(self) -> bool:
+        """Whether the network has the architecture that is ours."""
+        return self.architecture == "self-similarity"
 
     @property
     def modality_names(self) -> tuple[str, ...]:
@@ -339,3 +105,67 @@ class TrainingSettings:
             path = getattr(self, name)
             record[name] = path and path.name
         return {name: value for name, value in record.items() if name not in CALL}
+
+
+def _modalities_differ(settings: TrainingSettings) -> bool:
+    names = settings.modality_names
+    two = len(names) == len(set(names)) == 2 and all(names)
+    return names == (ANY, ANY) or (two and ANY not in names)
+
+
+def _layers_match(settings: TrainingSettings) -> bool:
+    scores = 0 if settings.self_similar else 1
+    wanted = len(settings.channels) + scores
+    return len(settings.kernels) == len(settings.strides) == wanted
+
+
+def _similarities_known(settings: TrainingSettings) -> bool:
+    names = settings.similarities
+    known = set(names) <= set(SIMILARITIES) and len(set(names)) == len(names)
+    return not settings.self_similar or (known and "context" in names)
+
+
+def _kinds(settings: TrainingSettings) -> list[str]:
+    return [source.kind for source in settings.sources]
+
+
+# What settings must keep to, beside the bounds of each: a sentence, and whether it holds.
+RULES: dict[str, Callable[[TrainingSettings], bool]] = {
+    "--out must end in .onnx": lambda s: s.out.suffix == ".onnx",
+    "--modalities must be two different column names, as T1,T2, or any": _modalities_differ,
+    "--modalities any needs --architecture self-similarity": (
+        lambda s: s.modality_names != (ANY, ANY) or s.self_similar
+    ),
+    "a table of pairs or a --source is needed": lambda s: bool(s.sources),
+    "--source synthetic and contrast need --architecture self-similarity": (
+        lambda s: s.self_similar or set(_kinds(s)) <= {"real"}
+    ),
+    "--source synthetic needs --dimension 3": (
+        lambda s: s.dimension == 3 or "synthetic" not in _kinds(s)
+    ),
+    "--spacing is needed where every --source is synthetic": (
+        lambda s: s.spacing is not None or set(_kinds(s)) != {"synthetic"}
+    ),
+    "--training-pairs needs one table of real pairs to divide": (
+        lambda s: not s.training_pairs or _kinds(s).count("real") == 1
+    ),
+    "--training-pairs and --validation exclude each other": (
+        lambda s: not s.training_pairs or s.validation is None
+    ),
+    "--kernels and --strides must have one value more than --channels, or as many for "
+    "self-similarity": _layers_match,
+    "--pooling and --loss are not for --architecture self-similarity": (
+        lambda s: not s.self_similar or (s.loss == "hinge" and not s.pooling)
+    ),
+    "--similarities is for --architecture self-similarity": (
+        lambda s: s.self_similar or not s.similarities
+    ),
+    f"--similarities must be context and any of {', '.join(SIMILARITIES[1:])}, each once": (
+        _similarities_known
+    ),
+    "--shift must have the smaller length first": lambda s: s.shift[0] <= s.shift[1],
+    "--scale must have the smaller factor first": lambda s: s.scale[0] <= s.scale[1],
+    "--lower-quantile must be below --upper-quantile": (
+        lambda s: s.lower_quantile < s.upper_quantile
+    ),
+}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.methods.ants import ANTs
 from cnnmetric.evaluation.methods.base import Method
@@ -42,7 +43,9 @@ def find(name: str, own: Iterable[str] = ()) -> Method:
     Raises
     ------
     SettingsError
-        If there is no such method.
+        If there is no such method, or one of `own` has another form.
+    DataError
+        If a file of `own` does not exist.
     """
     files = split_own(own)
     if name in files:
@@ -62,7 +65,9 @@ def split_own(own: Iterable[str]) -> dict[str, list[Path]]:
     Raises
     ------
     SettingsError
-        If one has another form, a name that is taken, or a file that does not exist.
+        If one has another form, or a name that is taken.
+    DataError
+        If a file does not exist.
     """
     found: dict[str, list[Path]] = {}
     for entry in own:
@@ -77,5 +82,5 @@ def split_own(own: Iterable[str]) -> dict[str, list[Path]]:
         for path in found[name]:
             if not path.is_file():
                 msg = f"--own {entry!r}: there is no file {path}"
-                raise SettingsError(msg)
+                raise DataError(msg)
     return found

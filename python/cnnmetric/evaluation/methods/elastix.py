@@ -12,7 +12,6 @@ from typing import Any
 
 import itk
 
-import cnnmetric  # noqa: F401 (puts the metric into elastix)
 from cnnmetric.evaluation import presets
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods.base import Method

@@ -1,34 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m cnnmetric.plausibility``: the metric around the true alignment of a pair."""
+"""What ``python -m cnnmetric.plausibility`` does: pictures and a table of an aligned pair."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-
-from cnnmetric.command_line import parser_for
-from cnnmetric.command_line import settings_from
-from cnnmetric.errors import CNNMetricError
-from cnnmetric.errors import CompatibilityError
+from cnnmetric.evaluation.plausibility import curves
+from cnnmetric.evaluation.plausibility import picture
+from cnnmetric.evaluation.plausibility.perturbations import perturbations
 from cnnmetric.evaluation.plausibility.settings import PlausibilitySettings
+from cnnmetric.images.files import read_image
+from cnnmetric.metric.on_images import MetricOnImages
 
-DESCRIPTION = """Perturb a rotation, a translation, a scale and a B-spline control point of an
-aligned pair and draw value and analytic derivative of the learned metric and of mutual information
-(the paper's Figure 3), and what the network says place by place (its Figure 1)."""
 _DPI = 150
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, or 1 after an error."""
-    try:
-        parser = parser_for(
-            PlausibilitySettings, DESCRIPTION, prog="python -m cnnmetric.plausibility"
-        )
-        run(settings_from(parser.parse_args(arguments)))
-    except CNNMetricError as error:
-        print(f"cnnmetric.plausibility: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def run(settings: PlausibilitySettings) -> None:
@@ -37,18 +19,8 @@ def run(settings: PlausibilitySettings) -> None:
     Raises
     ------
     CNNMetricError
-        If a package, an image or the model cannot be used.
+        If an image or the model cannot be used.
     """
-    try:
-        from cnnmetric.evaluation.plausibility import picture
-    except ModuleNotFoundError as error:
-        msg = f"pictures need the package {error.name}: pip install 'cnnmetric[evaluate]'"
-        raise CompatibilityError(msg) from error
-    from cnnmetric.evaluation.plausibility import curves
-    from cnnmetric.evaluation.plausibility.perturbations import perturbations
-    from cnnmetric.images.files import read_image
-    from cnnmetric.metric.on_images import MetricOnImages
-
     fixed, moving = read_image(settings.fixed), read_image(settings.moving)
     metrics = {"CNN": curves.learned_metric, "MI": curves.mutual_information}
     found = [
@@ -80,7 +52,3 @@ def run(settings: PlausibilitySettings) -> None:
             f"| {curve.metric} | {curve.perturbation.name} | {curve.minimum:g} "
             f"{curve.perturbation.unit} | {curve.right_signs:.0%} |"
         )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
-from cnnmetric.errors import SettingsError
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlausibilitySettings:
+class PlausibilitySettings(Settings):
     """Which aligned pair to look at, and how far to move away from it."""
 
     fixed: Path = setting(positional=True, help_text="fixed image, 3D")
@@ -29,32 +30,30 @@ class PlausibilitySettings:
     grid_spacing: float = setting(
         0.0, help_text="voxel size at which the network looks, 0 = the model's own", unit="mm"
     )
-    rotation: float = setting(20.0, help_text="largest rotation about z", unit="degrees")
-    translation: float = setting(10.0, help_text="largest translation along x", unit="mm")
-    scale: float = setting(20.0, help_text="largest change of scale", unit="percent")
-    control_point: float = setting(
-        10.0, help_text="largest displacement of one B-spline control point along x", unit="mm"
+    rotation: float = setting(20.0, help_text="largest rotation about z", unit="degrees", above=0)
+    translation: float = setting(10.0, help_text="largest translation along x", unit="mm", above=0)
+    scale: float = setting(
+        20.0, help_text="largest change of scale", unit="percent", above=0, below=100
     )
-    control_point_spacing: float = setting(16.0, help_text="of the B-spline grid", unit="mm")
-    points: int = setting(21, help_text="number of places on each curve; odd, to include 0")
-    bins: int = setting(32, help_text="histogram bins of mutual information")
+    control_point: float = setting(
+        10.0,
+        help_text="largest displacement of one B-spline control point along x",
+        unit="mm",
+        above=0,
+    )
+    control_point_spacing: float = setting(
+        16.0, help_text="of the B-spline grid", unit="mm", above=0
+    )
+    points: int = setting(
+        21, help_text="number of places on each curve; odd, to include 0", minimum=3
+    )
+    bins: int = setting(32, help_text="histogram bins of mutual information", minimum=5)
     offset: float = setting(
         0.0, help_text="translation along x at which the maps are drawn", unit="mm"
     )
     threads: int = setting(0, help_text="of the learned metric, 0 = all cores", unit="threads")
 
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if self.points < 3 or self.points % 2 == 0:
-            msg = f"--points is {self.points}; give an odd number from 3, so that 0 is among them"
-            raise SettingsError(msg)
-        for name in ("rotation", "translation", "scale", "control_point", "control_point_spacing"):
-            if getattr(self, name) <= 0:
-                msg = f"--{name.replace('_', '-')} is {getattr(self, name)}; give more than 0"
-                raise SettingsError(msg)
-        if self.scale >= 100.0:
-            msg = f"--scale is {self.scale}; give less than 100 percent"
-            raise SettingsError(msg)
-        if self.bins < 5:
-            msg = f"--bins is {self.bins}; give 5 or more"
-            raise SettingsError(msg)
+    def broken_rules(self) -> Iterator[str]:
+        """Yield what bounds cannot say."""
+        if self.points % 2 == 0:
+            yield f"--points is {self.points}; give an odd number, so that 0 is among them"

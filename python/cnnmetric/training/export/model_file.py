@@ -15,8 +15,8 @@ import torch
 from onnx import TensorProto
 from onnx import helper
 
-from cnnmetric import __version__
 from cnnmetric.errors import ModelError
+from cnnmetric.plugin import loading
 from cnnmetric.training.checkpoint import atomic_path
 from cnnmetric.training.export.onnx_graph import GRADIENTS
 from cnnmetric.training.export.onnx_graph import GradientGraph
@@ -133,7 +133,7 @@ def _metadata(network: PatchNetwork, description: ModelDescription) -> dict[str,
         "lower_quantile": str(description.lower_quantile),
         "upper_quantile": str(description.upper_quantile),
         "sign": "dissimilarity",
-        "written_by": f"cnnmetric {__version__}",
+        "written_by": f"cnnmetric {loading.version()}",
         "training": json.dumps(description.training),
     }
     return {f"cnnmetric.{key}": value for key, value in values.items()}

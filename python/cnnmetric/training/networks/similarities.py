@@ -47,7 +47,7 @@ class Similarities(nn.Module):
     Parameters
     ----------
     names
-        Of the table above, ``context`` among them, each once; `settings_rules` sees to that.
+        Of the table above, ``context`` among them, each once; `TrainingSettings` sees to that.
     dimension
         2 or 3.
 
