@@ -79,7 +79,9 @@ class CMakeBuild(build_ext):
         jobs = str(len(os.sched_getaffinity(0)))
         for command in (configure, [cmake, "--build", str(folder), "--parallel", jobs]):
             if subprocess.run(command, check=False).returncode != 0:
-                msg = "The C++ plugin was not built, for the reason above; see docs/install.md."
+                msg = (
+                    "The C++ plugin was not built, for the reason above; see docs/guide/install.md."
+                )
                 raise CompileError(msg)
 
 

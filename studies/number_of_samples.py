@@ -33,7 +33,6 @@ from cnnmetric.demo.measures import measure
 from cnnmetric.demo.settings import DemoSettings
 from cnnmetric.registration import parameter_files
 from cnnmetric.registration.stages import run_stage
-from cnnmetric.registration.stages import run_stages
 from shared import table_head
 from shared import table_row
 
@@ -90,7 +89,8 @@ def run(settings: SamplesSettings) -> list[dict[str, Any]]:
                 if (sampler, samples, seed) in done:
                     continue
                 if start is None:
-                    start = next(run_stages(case.fixed, case.moving, method="cnn"))
+                    similarity = parameter_files.read("cnn", "similarity")
+                    start = run_stage(case.fixed, case.moving, similarity, name="similarity")
                 parameters = bspline_parameters(sampler, samples, seed)
                 stage = run_stage(
                     case.fixed,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's findings on training and on the grid stride, tried again (docs/experiments.md).
+"""The paper's findings on training and grid stride (docs/research/experiments.md).
 
     python studies/paper_experiments.py DATA --out folder
 
@@ -49,7 +49,8 @@ from cnnmetric.evaluation.summary import frame
 from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.registration import elastix_transforms
-from cnnmetric.registration.stages import run_stages
+from cnnmetric.registration import parameter_files
+from cnnmetric.registration.stages import run_stage
 from cnnmetric.training.checkpoint import load
 from cnnmetric.training.export.model_file import ModelDescription
 from cnnmetric.training.export.model_file import export_model
@@ -216,8 +217,10 @@ def _start(registration: Registration, pair: LabelledPair, folder: Path) -> Any:
     file = folder / f"{registration.name}.txt"
     if not file.is_file():
         modality = {"CNNMetricFixedModality": registration.fixed_modality, "RandomSeed": "1"}
-        stages = run_stages(pair.fixed, pair.moving, method="cnn", overrides=modality, threads=1)
-        transform = next(stages).parameters
+        parameters = parameter_files.read("cnn", "similarity", modality)
+        transform = run_stage(
+            pair.fixed, pair.moving, parameters, name="similarity", threads=1
+        ).parameters
         folder.mkdir(parents=True, exist_ok=True)
         transform.WriteParameterFile(str(file))
     found = itk.ParameterObject.New()

@@ -14,7 +14,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("data") and not os.environ.get("CNNMETRIC_DATA"):
         pytest.skip(
             "needs real images, which may not be passed on with the project: set CNNMETRIC_DATA to "
-            "a folder with the ALBERTs (docs/reproduce.md)"
+            "a folder with the ALBERTs (docs/research/reproduce.md)"
         )
 
 

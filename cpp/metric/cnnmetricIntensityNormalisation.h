@@ -15,7 +15,7 @@ namespace cnnmetric
 {
 
 /** \class IntensityNormalisation
- * \brief The map I -> clip((I - lower) / (upper - lower), 0, 1) of docs/model-format.md, and its slope.
+ * \brief The map I -> clip((I - lower) / (upper - lower), 0, 1) of docs/reference/model-format.md, and its slope.
  */
 class IntensityNormalisation
 {

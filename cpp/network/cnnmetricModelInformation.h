@@ -9,7 +9,7 @@ namespace cnnmetric
 {
 
 /** \class ModelInformation
- * \brief The metadata of a model file (docs/model-format.md).
+ * \brief The metadata of a model file (docs/reference/model-format.md).
  */
 struct ModelInformation
 {

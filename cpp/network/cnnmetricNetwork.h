@@ -34,7 +34,7 @@ public:
   GetRuntimeVersion();
 
   /** Load and check a model file.
-   * \param path an .onnx file with the metadata of docs/model-format.md
+   * \param path an .onnx file with the metadata of docs/reference/model-format.md
    * \param device "auto", "cpu" or "cuda:N"
    * \param threadsPerCall number of threads that one call of Evaluate uses
    *
@@ -53,7 +53,7 @@ public:
   const std::string &
   GetDeviceReport() const;
 
-  /** Evaluate one block (docs/model-format.md, "Graph").
+  /** Evaluate one block (docs/reference/model-format.md, "Graph").
    * \param blockShape voxels per axis in memory order (slowest axis first); each is p + k s
    * \param patches normalised intensities of the first, then of the second modality; each of the shape of the block
    * \param weights one weight per patch

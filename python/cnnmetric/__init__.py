@@ -50,8 +50,8 @@ if not _started_as_doctor():
     from cnnmetric.plugin import loading
     from cnnmetric.plugin.iteration import Iteration
     from cnnmetric.plugin.iteration import on_iteration
-    from cnnmetric.registration.field import FieldLevel
     from cnnmetric.registration.field import register_displacement_field
+    from cnnmetric.registration.field_level import FieldLevel
     from cnnmetric.registration.register import register
     from cnnmetric.registration.result import RegistrationResult
     from cnnmetric.registration.result import Stage

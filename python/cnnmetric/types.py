@@ -9,6 +9,7 @@ voxels have NumPy's order z, y, x.
 from __future__ import annotations
 
 from typing import Any
+from typing import Literal
 from typing import TypeAlias
 
 import numpy as np
@@ -37,6 +38,9 @@ Volume: TypeAlias = NDArray[np.float32]
 
 Displacement: TypeAlias = NDArray[np.floating[Any]]
 """``T(x) - x`` in mm at every voxel, shape (z, y, x, 3); components x, y, z (2D: likewise)."""
+
+Deformation: TypeAlias = Literal["field", "bspline", "affine", "similarity", "rigid"]
+"""What a registration may do to the moving image, from a vector for every voxel to a motion."""
 
 Points: TypeAlias = NDArray[np.floating[Any]]
 """Positions in mm, shape (n, dimension); components x, y, z."""

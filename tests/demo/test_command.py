@@ -17,7 +17,7 @@ from support.evaluation_subjects import inverted_pair
 def test_measures_every_stage(tmp_path: Path) -> None:
     pair = inverted_pair((4.0, -3.0, 2.0), wave=3.0)
     picture = tmp_path / "demo.png"
-    arguments = ["--metric", "mi", "--fine", "--output", str(picture)]
+    arguments = ["--metric", "mi", "--output", str(picture)]
     for name in ("fixed", "moving", "fixed_labels", "moving_labels"):
         file = tmp_path / f"{name}.nii.gz"
         itk.imwrite(getattr(pair, name), str(file))

@@ -33,7 +33,7 @@ def moving() -> Any:
 
 
 def normalised(image: Any) -> NDArray[np.float32]:
-    """Apply docs/model-format.md, "Intensity normalisation"."""
+    """Apply docs/reference/model-format.md, "Intensity normalisation"."""
     array = itk.array_from_image(image)
     lower, upper = np.quantile(array, [0.01, 0.999])
     values: NDArray[np.float32] = np.clip((array - lower) / (upper - lower), 0.0, 1.0)

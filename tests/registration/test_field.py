@@ -17,8 +17,8 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.images import warping
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration import elastix_transforms
-from cnnmetric.registration.field import FieldLevel
 from cnnmetric.registration.field import register_displacement_field
+from cnnmetric.registration.field_level import FieldLevel
 from support.elastix_runs import parameters
 from support.elastix_runs import register
 from support.metric_images import anatomy

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The committed options of docs/experiments.md, and what scripts say of others."""
+"""The committed options of docs/research/experiments.md, and what scripts say of others."""
 
 from __future__ import annotations
 

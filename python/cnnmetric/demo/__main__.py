@@ -7,10 +7,9 @@ import json
 import sys
 from collections.abc import Container
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import run_command
@@ -21,11 +20,16 @@ from cnnmetric.demo.settings import DemoSettings
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import SettingsError
 
+if TYPE_CHECKING:
+    from cnnmetric.demo.cases import Case
+    from cnnmetric.registration.result import Stage
+    from cnnmetric.registration.stages import ElastixStage
+
 PROGRAM = "cnnmetric.demo"
-DESCRIPTION = """Register a T1 and a T2 image of two subjects with the shipped parameter files,
-print how well they fit before and after, and write a picture. Without arguments the pair is built
-from the ICBM152 anatomy, so that the truth is known; where the environment variable CNNMETRIC_DATA
-names a folder with real images, those are used; --fixed and --moving take your own."""
+DESCRIPTION = """Register a T1 and a T2 image of two subjects by cnnmetric.register, print how well
+they fit before and after, and write a picture. Without arguments the pair is built from the ICBM152
+anatomy, so that the truth is known; where the environment variable CNNMETRIC_DATA names a folder
+with real images, those are used; --fixed and --moving take your own."""
 METRIC_NAMES = {"cnn": "CNN", "mi": "MI"}
 
 
@@ -51,8 +55,6 @@ def run(settings: DemoSettings) -> None:
         from cnnmetric.demo.measures import table
         from cnnmetric.demo.picture import draw
         from cnnmetric.images import warping
-        from cnnmetric.registration.stages import STAGES
-        from cnnmetric.registration.stages import run_stages
     except ModuleNotFoundError as error:
         msg = f"the demo needs the package {error.name}; install it: pip install 'cnnmetric[demo]'"
         raise CompatibilityError(msg) from error
@@ -63,20 +65,10 @@ def run(settings: DemoSettings) -> None:
         rows = [measure(case, "before")]
     print(f"{case.title}\n{table(rows, case)}")
 
-    names = STAGES if settings.fine else STAGES[:-1]
     metrics = ["mi"] if settings.metric == "mi" else ["mi", "cnn"][not settings.compare_mi :]
     for metric in metrics:
-        overrides = _overrides(settings, case.fixed_modality) if metric == "cnn" else {}
-        stages = run_stages(
-            case.fixed,
-            case.moving,
-            method=metric,
-            stages=names,
-            overrides=overrides,
-            threads=settings.threads,
-            verbose=settings.verbose,
-        )
-        for stage in _with_progress(stages, METRIC_NAMES[metric], len(names)):
+        found = _register_by_mi(case, settings) if metric == "mi" else _register(case, settings)
+        for stage in found:
             label = f"{METRIC_NAMES[metric]}, {stage.name}".replace("_", " ")
             rows.append(measure(case, label, transform=stage.transform, seconds=stage.seconds))
 
@@ -98,13 +90,37 @@ def run(settings: DemoSettings) -> None:
     print(f"\n{text}\n\npicture: {settings.output.resolve()}")
 
 
-def _overrides(settings: DemoSettings, fixed_modality: str) -> Mapping[str, str]:
-    return {"CNNMetricModel": settings.model, "CNNMetricFixedModality": fixed_modality}
+def _register(case: Case, settings: DemoSettings) -> Iterator[Stage | ElastixStage]:
+    from cnnmetric.registration.register import register
+
+    with step(f"registering with CNN ({settings.deformation})"):
+        result = register(
+            case.fixed,
+            case.moving,
+            fixed_modality=case.fixed_modality,
+            model=settings.model,
+            deformation=settings.deformation,
+            threads=settings.threads,
+            verbose=settings.verbose,
+        )
+    yield from result.stages
 
 
-def _with_progress(stages: Iterator[Any], metric: str, number: int) -> Iterator[Any]:
-    for place in range(1, number + 1):
-        with step(f"registering with {metric}, stage {place} of {number}"):
+def _register_by_mi(case: Case, settings: DemoSettings) -> Iterator[Stage | ElastixStage]:
+    """Yield the stages of the same pipeline of similarity transform and B-splines."""
+    from cnnmetric.registration import parameter_files
+    from cnnmetric.registration.stages import STAGES
+    from cnnmetric.registration.stages import run_stages
+
+    stages = run_stages(
+        case.fixed,
+        case.moving,
+        [(name, parameter_files.read("mi", name)) for name in STAGES],
+        threads=settings.threads,
+        verbose=settings.verbose,
+    )
+    for place in range(1, len(STAGES) + 1):
+        with step(f"registering with MI, stage {place} of {len(STAGES)}"):
             stage = next(stages)
         yield stage
 

@@ -11,6 +11,7 @@ from typing import Literal
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from cnnmetric.types import Deformation
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,12 @@ class DemoSettings(Settings):
     compare_mi: bool = setting(
         False, help_text="run mutual information in the same pipeline as well"
     )
-    fine: bool = setting(
-        False,
-        help_text="run the finer B-spline as well; the built-in pair, deformed smoothly, "
-        "does not need it",
+    deformation: Deformation = setting(
+        "bspline", help_text="how the learned metric deforms the moving image"
     )
     seed: int = setting(1, help_text="seed of the built-in pair", minimum=0)
     threads: int = setting(
-        0, help_text="threads of elastix, 0 = all cores", unit="threads", minimum=0
+        0, help_text="threads of the registration, 0 = all cores", unit="threads", minimum=0
     )
     output: Path = setting(
         Path("demo.png"), help_text="picture to write; the numbers go beside it as .json"

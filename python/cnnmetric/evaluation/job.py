@@ -68,8 +68,8 @@ def run(job: Job, folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        See docs/evaluation.md. ``failure`` is None, or what went wrong; then the steps that were
-        done are there, and the others are not.
+        See docs/guide/evaluate.md. ``failure`` is None, or what went wrong; then the steps that
+        were done are there, and the others are not.
     """
     record = empty_record(job)
     try:

@@ -40,7 +40,7 @@ class CNNImageToImageMetricv4:
     sampling
         ``"Full"``, ``"Blocks"``, or None for what the registration says.
     number_of_blocks, block_size, device, number_of_threads
-        As the ``CNNMetric...`` parameters of these names (docs/parameters.md).
+        As the ``CNNMetric...`` parameters of these names (docs/reference/parameters.md).
     grid_spacing
         Voxel size of the evaluation grid in mm; 0 for the model's own, times the factor by which
         the level's virtual domain is coarser than the fixed image.

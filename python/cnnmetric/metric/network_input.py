@@ -39,9 +39,9 @@ def numbers(array: ArrayLike, *, name: str) -> NDArray[np.float64]:
 def normalise(
     array: NDArray[np.float64], quantiles: tuple[float, float], *, name: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the intensities mapped to 0..1 (docs/model-format.md), and the slope of that map.
+    """Return the intensities mapped to 0..1, and the slope of that map.
 
-    The slope is zero where values are clipped.
+    The slope is zero where values are clipped; docs/reference/model-format.md defines the map.
 
     Raises
     ------

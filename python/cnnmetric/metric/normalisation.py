@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intensities to [0, 1] as docs/model-format.md defines it; in C++ IntensityNormalisation."""
+"""Intensities to [0, 1] (docs/reference/model-format.md); in C++ IntensityNormalisation."""
 
 from __future__ import annotations
 

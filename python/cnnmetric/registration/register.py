@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from typing import Literal
 from typing import get_args
 
 from cnnmetric.errors import SettingsError
@@ -20,10 +19,9 @@ from cnnmetric.registration.initial import initial_transforms
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.run import RegistrationRun
 from cnnmetric.registration.run import check_dimensions
+from cnnmetric.types import Deformation
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
-
-Deformation = Literal["field", "bspline", "affine", "similarity", "rigid"]
 
 # elastix's stages of every kind of deformation; the displacement field comes after its own.
 _STAGES: dict[Deformation, tuple[str, ...]] = {

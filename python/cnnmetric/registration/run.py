@@ -23,13 +23,13 @@ from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration import grid as grids
 from cnnmetric.registration import parameter_files
-from cnnmetric.registration.field import FieldLevel
-from cnnmetric.registration.field import deform
-from cnnmetric.registration.field import levels_for
+from cnnmetric.registration.field_level import FieldLevel
+from cnnmetric.registration.field_level import levels_for
+from cnnmetric.registration.greedy import deform
 from cnnmetric.registration.log import registration_log
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.result import Stage
-from cnnmetric.registration.stages import run_stage
+from cnnmetric.registration.stages import run_stages
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
 from cnnmetric.types import ParameterObject
@@ -122,24 +122,21 @@ class RegistrationRun:
         finest
             Voxel size of the last level of the last stage, in mm; None for the file's own.
         """
-        before: ParameterObject | Transform | None = self._transform()
-        for number, name in enumerate(names):
-            last = finest if number == len(names) - 1 else None
-            parameters = self._parameters(name, last=last)
+        last = [None] * (len(names) - 1) + [finest]
+        stages = run_stages(
+            self._fixed,
+            self._moving,
+            [(name, self._parameters(name, last=of)) for name, of in zip(names, last, strict=True)],
+            initial=self._transform(),
+            fixed_mask=self._fixed_mask,
+            moving_mask=self._moving_mask,
+            threads=self._threads,
+            verbose=self._verbose,
+        )
+        for name in names:
             with self._followed(name) as trace:
-                found = run_stage(
-                    self._fixed,
-                    self._moving,
-                    parameters,
-                    name=name,
-                    initial=before,
-                    fixed_mask=self._fixed_mask,
-                    moving_mask=self._moving_mask,
-                    threads=self._threads,
-                    verbose=self._verbose,
-                )
-            before = found.parameters
-            maps = elastix_transforms.parameter_maps(before)
+                found = next(stages)
+            maps = elastix_transforms.parameter_maps(found.parameters)
             self._elastix = (*self._elastix[: len(self._initial)], *_own(maps))
             self._transforms = found.transforms
             self._finish(name, found.seconds, trace)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stages of a registration by elastix, one after the other, with the shipped parameter files.
+"""Stages of a registration by elastix, one after the other.
 
 Everything here goes through elastix's public Python interface, as a user writes it.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import tempfile
 import time
+from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ from cnnmetric.errors import MetricError
 from cnnmetric.errors import RegistrationError
 from cnnmetric.images import warping
 from cnnmetric.registration import elastix_transforms
-from cnnmetric.registration import parameter_files
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
 from cnnmetric.types import ParameterObject
@@ -29,7 +28,7 @@ from cnnmetric.types import Transform
 
 _LOG = "elastix.log"
 
-# A similarity transform, a B-spline (paper, Section 3.1), a finer one.
+# Of the shipped files: a similarity transform, a B-spline (paper, Section 3.1), a finer one.
 STAGES = ("similarity", "bspline", "bspline_fine")
 
 
@@ -64,28 +63,30 @@ class ElastixStage:
 def run_stages(
     fixed: Image,
     moving: Image,
+    stages: Iterable[tuple[str, ParameterObject]],
     *,
-    method: str,
-    stages: Sequence[str] = STAGES,
-    overrides: Mapping[str, str] | None = None,
+    further: Sequence[tuple[Image, Image]] = (),
+    initial: Transform | None = None,
     fixed_mask: Mask | None = None,
+    moving_mask: Mask | None = None,
     threads: int = 0,
     verbose: bool = False,
 ) -> Iterator[ElastixStage]:
-    """Register two images with the shipped parameter files, yielding each stage when it is done.
+    """Register two images in stages, each from where the one before ended.
 
     Parameters
     ----------
     fixed, moving
         ITK images of floats.
-    method
-        ``"cnn"`` or ``"mi"``: which of the shipped parameter files.
     stages
-        Their names, in order.
-    overrides
-        See :func:`cnnmetric.registration.parameter_files.read`.
-    fixed_mask
-        Optional ITK image of unsigned char on the fixed image's grid; 0 = voxel is not used.
+        Name and parameters (``itk.ParameterObject``) of each.
+    further
+        Fixed and moving images of the second metric, the third and so on, where the parameters
+        name several; none if all compare the same images.
+    initial
+        ITK transform that the first stage starts from; None for none.
+    fixed_mask, moving_mask
+        ITK images of unsigned char on the grid of their image; 0 = voxel is not used.
     threads
         Number of threads; 0 lets elastix decide.
     verbose
@@ -95,20 +96,30 @@ def run_stages(
     ------
     ElastixStage
         Each of ``stages``, when it is done.
+
+    Raises
+    ------
+    RegistrationError
+        If elastix fails, with the reason from its log.
+    MetricError
+        If the learned metric does.
     """
-    before = None
-    for name in stages:
-        before = run_stage(
+    before: ParameterObject | Transform | None = initial
+    for name, parameters in stages:
+        stage = run_stage(
             fixed,
             moving,
-            parameter_files.read(method, name, overrides),
+            parameters,
             name=name,
-            initial=before.parameters if before else None,
+            further=further,
+            initial=before,
             fixed_mask=fixed_mask,
+            moving_mask=moving_mask,
             threads=threads,
             verbose=verbose,
         )
-        yield before
+        before = stage.parameters
+        yield stage
 
 
 def run_stage(
@@ -124,28 +135,21 @@ def run_stage(
     threads: int = 0,
     verbose: bool = False,
 ) -> ElastixStage:
-    """Run one stage of a registration.
+    """Run one stage; arguments as for :func:`run_stages`.
 
     Parameters
     ----------
-    fixed, moving, fixed_mask, threads, verbose
-        As for :func:`run_stages`; the mask of the moving image likewise.
-    parameters
-        ``itk.ParameterObject`` of the stage.
-    name
-        Of the stage that is returned.
-    further
-        Fixed and moving images of the second metric, the third and so on, where the parameters
-        name several; none if all compare the same images.
+    fixed, moving, further, fixed_mask, moving_mask, threads, verbose
+        See there.
+    parameters, name
+        Of the stage.
     initial
-        Transform of the stage before, elastix's or ITK's; None for the first stage.
+        Transform that it starts from, elastix's or ITK's; None for none.
 
     Raises
     ------
-    RegistrationError
-        If elastix fails, with the reason from its log.
-    MetricError
-        If the learned metric does.
+    RegistrationError, MetricError
+        See there.
     """
     registration = itk.ElastixRegistrationMethod.New(fixed, moving)
     for next_fixed, next_moving in further:

@@ -19,7 +19,7 @@ from cnnmetric.evaluation.methods.base import Task
 from cnnmetric.images import warping
 from cnnmetric.images.masks import foreground_mask
 from cnnmetric.registration import parameter_files
-from cnnmetric.registration.stages import run_stage
+from cnnmetric.registration.stages import run_stages
 
 
 class ElastixMethod(Method):
@@ -45,21 +45,19 @@ class ElastixMethod(Method):
         """Run the stages one after the other; those of a kind in a row are one step."""
         (fixed, moving), *further = self.images(task)
         stages = self.stages(task)
-        linear = [is_linear(parameters) for _, parameters in stages]
-        before, seconds = None, 0.0
-        for place, (name, parameters) in enumerate(stages):
+        for _, parameters in stages:
             parameters.SetParameter("RandomSeed", str(task.seed))
-            stage = run_stage(
-                fixed,
-                moving,
-                parameters,
-                name=name,
-                further=further,
-                initial=before,
-                fixed_mask=self.fixed_mask(task),
-                threads=task.threads,
-            )
-            before = stage.parameters
+        linear = [is_linear(parameters) for _, parameters in stages]
+        done = run_stages(
+            fixed,
+            moving,
+            stages,
+            further=further,
+            fixed_mask=self.fixed_mask(task),
+            threads=task.threads,
+        )
+        seconds = 0.0
+        for place, stage in enumerate(done):
             seconds += stage.seconds
             if linear[place + 1 : place + 2] == [linear[place]]:
                 continue

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained network as one ONNX file: scores and input gradients (docs/model-format.md)."""
+"""A trained network as one ONNX file, scores and input gradients.
+
+The format is that of docs/reference/model-format.md.
+"""
 
 from __future__ import annotations
 

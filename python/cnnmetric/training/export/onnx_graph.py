@@ -55,7 +55,7 @@ class GradientGraph(GraphBuilder):
     nodes, constants
         For ``onnx.helper.make_graph``: input ``patches``, ``weights`` and ``gradients_wanted``,
         output ``dissimilarity``, ``gradient_first`` and ``gradient_second``
-        (docs/model-format.md).
+        (docs/reference/model-format.md).
 
     Raises
     ------

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The levels of resolution of a displacement field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import replace
+
+from cnnmetric.errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldLevel:
+    """One level of resolution.
+
+    Attributes
+    ----------
+    grid_spacing
+        Voxel size of images and field, in mm.
+    iterations
+        How many steps.
+    image_smoothing
+        Standard deviation of the Gaussian that images are filtered with, in mm.
+    step
+        Length of the largest displacement of one iteration, in voxels of the level.
+    update_smoothing
+        Standard deviation of the Gaussian that each step is filtered with, in voxels of the level:
+        resistance against change, as of a fluid.
+    field_smoothing
+        Same of the whole field, after every step: resistance against deformation, as of a solid.
+    """
+
+    grid_spacing: float
+    iterations: int
+    image_smoothing: float = 0.0
+    step: float = 0.5
+    update_smoothing: float = 3.0
+    field_smoothing: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("grid_spacing", "step"):
+            if not getattr(self, name) > 0:
+                msg = f"{name} of a level is {getattr(self, name)} but must be above 0"
+                raise SettingsError(msg)
+        for name in ("iterations", "image_smoothing", "update_smoothing", "field_smoothing"):
+            if not getattr(self, name) >= 0:
+                msg = f"{name} of a level is {getattr(self, name)} but must not be below 0"
+                raise SettingsError(msg)
+
+
+# In voxels of the model's size.
+LEVELS = (
+    FieldLevel(grid_spacing=2.0, iterations=30, image_smoothing=0.8),
+    FieldLevel(grid_spacing=1.0, iterations=40),
+    FieldLevel(grid_spacing=0.7, iterations=30),
+)
+
+
+def levels_for(spacing: float) -> tuple[FieldLevel, ...]:
+    """Return :data:`LEVELS` in mm, for a model of a voxel size."""
+    return tuple(
+        replace(
+            level,
+            grid_spacing=level.grid_spacing * spacing,
+            image_smoothing=level.image_smoothing * spacing,
+        )
+        for level in LEVELS
+    )

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The displacement field that the learned metric pulls an image by, one vector a voxel.
+
+The metric's derivative with respect to where every voxel is taken from (Eq. 5 with a transform
+that has a parameter for each component at each voxel) is computed on the complete grid, smoothed,
+and followed by a small step; steps are composed. That is the greedy form of diffeomorphic
+registration (Joshi et al., NeuroImage 2004; as in the Greedy software), with the learned metric as
+its force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import itk
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.ndimage import map_coordinates
+
+from cnnmetric.errors import MetricError
+from cnnmetric.images import warping
+from cnnmetric.images.conversion import image_like
+from cnnmetric.metric.network import DissimilarityNetwork
+from cnnmetric.plugin.iteration import Iteration
+from cnnmetric.registration.field_level import FieldLevel
+from cnnmetric.types import Displacement
+from cnnmetric.types import Image
+from cnnmetric.types import Mask
+from cnnmetric.types import Transform
+from cnnmetric.types import Volume
+
+Field: TypeAlias = NDArray[np.float32]
+"""Displacement in voxels along z, y, x; shape (3, z, y, x) (2D: (2, y, x))."""
+
+_TRUNCATE = 3.0  # standard deviations
+_CONTENT = 0.01  # of the range of intensities
+
+
+def deform(
+    fixed: Image,
+    moving: Image,
+    *,
+    network: DissimilarityNetwork,
+    fixed_modality: str,
+    levels: Sequence[FieldLevel],
+    initial: Transform | None = None,
+    fixed_mask: Mask | None = None,
+    moving_mask: Mask | None = None,
+    seed: int = 1,
+    on_iteration: Callable[[Iteration], object] | None = None,
+) -> Displacement:
+    """Return the displacement that comes before the initial transform.
+
+    Parameters
+    ----------
+    fixed, moving, fixed_modality, levels, seed, on_iteration
+        As for :func:`cnnmetric.register_displacement_field`.
+    network
+        The model.
+    initial
+        ITK transform that is applied after the displacement; None for none.
+    fixed_mask, moving_mask
+        On the grid of their image. A patch counts where its centre is inside of both.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``u`` in mm on the fixed grid, so that ``T(x) = initial(x + u(x))``.
+
+    Raises
+    ------
+    DataError
+        If an image has no contrast.
+    SettingsError
+        If the model does not know the modality.
+    MetricError
+        If ONNX Runtime fails, or if no patch is inside of the masks.
+    """
+    force = _Force(network, network.fixed_channel(fixed_modality), seed)
+    images = [_normalised(network, image) for image in (fixed, moving)]
+    box = _Box(fixed, margin=network.receptive_field * network.spacing)
+    dimension = network.dimension
+    field, before = np.zeros((dimension, *(1,) * dimension), dtype=np.float32), 1.0
+    for number, level in enumerate(levels):
+        grid = box.grid(level.grid_spacing)
+        field = _resampled(field, grid.shape, before / level.grid_spacing)
+        smooth = [_smoothed(image, level.image_smoothing) for image in images]
+        fixed_volume = _volume(warping.resample_image(smooth[0], grid.image()))
+        moving_volume = _volume(warping.resample_image(smooth[1], grid.image(), initial))
+        inside_fixed = _inside(fixed_mask, grid.image(), None)
+        inside_moving = _inside(moving_mask, grid.image(), initial)
+        slopes = np.stack(np.gradient(moving_volume))
+        for iteration in range(level.iterations):
+            places = _places(field)
+            inside = _both(inside_fixed, inside_moving, places)
+            value, derivative = force(fixed_volume, _at(places, moving_volume), inside)
+            update = -derivative * np.stack([_at(places, slope) for slope in slopes])
+            update = _filtered(update, level.update_smoothing)
+            largest = float(np.sqrt((update**2).sum(axis=0)).max())
+            if largest > 0:
+                update *= level.step / largest
+                places = _places(update)
+                field = update + np.stack([_at(places, c, mode="nearest") for c in field])
+                field = _filtered(field, level.field_smoothing)
+            if on_iteration is not None:
+                on_iteration(Iteration(number, iteration, value, level.step))
+        before = level.grid_spacing
+    return _on_fixed_grid(field, before, box, fixed)
+
+
+class _Force:
+    """The metric's value, and its derivative by the warped intensities."""
+
+    def __init__(self, network: DissimilarityNetwork, fixed_channel: int, seed: int) -> None:
+        self._network = network
+        self._fixed_is_first = fixed_channel == 0
+        self._random = np.random.default_rng(seed)
+
+    def __call__(
+        self, fixed: Volume, warped: Volume, inside: NDArray[np.bool_] | None
+    ) -> tuple[float, Volume]:
+        # Patches lie a stride apart. Another start each time treats all voxels alike, on average.
+        start = self._random.integers(0, self._network.stride, fixed.ndim)
+        part = tuple(slice(int(first), None) for first in start)
+        pair = (fixed[part], warped[part])
+        weights = None if inside is None else self._weights(inside[part])
+        result = self._network.map_and_gradient(
+            *(pair if self._fixed_is_first else pair[::-1]),
+            weights=weights,
+            normalised=True,
+            gradients_wanted=(not self._fixed_is_first, self._fixed_is_first),
+        )
+        derivative = np.zeros_like(warped)
+        derivative[part] = result.gradient_second if self._fixed_is_first else result.gradient_first
+        value = np.average(result.dissimilarity_map, weights=weights)
+        return float(value), derivative
+
+    def _weights(self, inside: NDArray[np.bool_]) -> Volume:
+        """Return 1 for the patches whose centre is inside."""
+        first, stride = self._network.receptive_field // 2, self._network.stride
+        centres = tuple(
+            slice(first, first + stride * (n - 1) + 1, stride)
+            for n in self._network.map_shape(inside.shape)
+        )
+        weights: Volume = inside[centres].astype(np.float32)
+        if not weights.any():
+            msg = (
+                "no patch has its centre inside of the masks; check where the masks lie, or leave "
+                "them out"
+            )
+            raise MetricError(msg)
+        return weights
+
+
+class _Box:
+    """The part of the fixed image that has content, with a margin."""
+
+    def __init__(self, fixed: Image, *, margin: float) -> None:
+        self.spacing = np.array(fixed.GetSpacing())[::-1]
+        above = itk.array_view_from_image(fixed) - itk.array_view_from_image(fixed).min()
+        inside = np.argwhere(above > _CONTENT * above.max())
+        self.first = inside.min(axis=0) - margin / self.spacing  # in voxels, z, y, x
+        self.extent = (inside.max(axis=0) - self.first) * self.spacing + margin  # in mm
+        self._fixed = fixed
+
+    def grid(self, spacing: float) -> _Grid:
+        """Return the grid of cubes that fills the box."""
+        shape = tuple(int(n) for n in np.ceil(self.extent / spacing))
+        axes = itk.array_from_matrix(self._fixed.GetDirection())
+        corner = np.array(self._fixed.GetOrigin()) + axes @ (self.first * self.spacing)[::-1]
+        return _Grid(shape, spacing, corner.tolist(), self._fixed.GetDirection())
+
+
+@dataclass(frozen=True)
+class _Grid:
+    shape: tuple[int, ...]  # z, y, x
+    spacing: float
+    origin: list[float]
+    direction: object
+
+    def image(self) -> Image:
+        """Return an image without content on the grid."""
+        dimension = len(self.shape)
+        image = itk.Image[itk.F, dimension].New()
+        image.SetRegions([int(n) for n in self.shape[::-1]])
+        image.SetSpacing([self.spacing] * dimension)
+        image.SetOrigin(self.origin)
+        image.SetDirection(self.direction)
+        return image
+
+
+def _normalised(network: DissimilarityNetwork, image: Image) -> Image:
+    return image_like(network.normalise(itk.array_view_from_image(image)), image)
+
+
+def _smoothed(image: Image, deviation: float) -> Image:
+    if not deviation:
+        return image
+    sigma = deviation / np.array(image.GetSpacing())[::-1]
+    voxels = gaussian_filter(itk.array_view_from_image(image), sigma, truncate=_TRUNCATE)
+    return image_like(voxels, image)
+
+
+def _volume(image: Image) -> Volume:
+    found: Volume = np.clip(itk.array_from_image(image), 0.0, 1.0)
+    return found
+
+
+def _inside(mask: Mask | None, grid: Image, transform: Transform | None) -> Volume | None:
+    """Return a mask on the grid of a level, 1 inside; None for no mask."""
+    if mask is None:
+        return None
+    inside = itk.array_from_image(warping.resample_labels(mask, grid, transform)) != 0
+    found: Volume = inside.astype(np.float32)
+    return found
+
+
+def _both(fixed: Volume | None, moving: Volume | None, places: Field) -> NDArray[np.bool_] | None:
+    """Return which voxels are inside of both masks, that of the moving image where it is now."""
+    masks = [] if fixed is None else [fixed]
+    if moving is not None:
+        masks.append(_at(places, moving))
+    return np.all([mask > 0.5 for mask in masks], axis=0) if masks else None
+
+
+def _places(field: Field) -> Field:
+    """Return where every voxel is displaced to."""
+    return np.indices(field.shape[1:], dtype=np.float32) + field
+
+
+def _at(places: Field, volume: Volume, *, mode: str = "constant") -> Volume:
+    """Return the volume there, interpolated linearly; 0 outside, or as at the border (nearest)."""
+    found: Volume = map_coordinates(volume, places, order=1, mode=mode)
+    return found
+
+
+def _filtered(field: Field, deviation: float) -> Field:
+    if not deviation:
+        return field
+    return np.stack([gaussian_filter(c, deviation, truncate=_TRUNCATE) for c in field])
+
+
+def _resampled(field: Field, shape: tuple[int, ...], magnification: float) -> Field:
+    """Return a field on another grid with the same first voxel."""
+    places = np.indices(shape, dtype=np.float32) / magnification
+    components = [_at(places, component, mode="nearest") for component in field]
+    return np.stack([component * np.float32(magnification) for component in components])
+
+
+def _on_fixed_grid(field: Field, spacing: float, box: _Box, fixed: Image) -> Displacement:
+    """Return the displacement in mm at the fixed image's voxels."""
+    voxels = np.indices(itk.array_view_from_image(fixed).shape, dtype=np.float32)
+    column = (field.shape[0], *(1,) * field.shape[0])
+    places = (voxels - box.first.reshape(column)) * (box.spacing / spacing).reshape(column)
+    steps = [_at(places, component, mode="nearest") * spacing for component in field]
+    direction = itk.array_from_matrix(fixed.GetDirection())
+    displacement: Displacement = np.stack(steps[::-1], axis=-1) @ direction.T
+    return displacement

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which voxel size of the finest grid suits which brains (cnnmetric/registration/grid.py).
+
+    python studies/grid_spacing.py subjects.csv registrations.csv --spacings 0.7 1.0 --out out.csv
+
+registers every pair of the tables by `cnnmetric.register` with every voxel size, and appends one
+row per registration to a CSV file as soon as it is done; run again, it goes on where it was. Prints
+mean and SD of Dice over the registrations, and what the rule would have chosen.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from typing import Literal
+
+import itk
+import numpy as np
+
+import cnnmetric
+from cnnmetric.command_line import Settings
+from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
+from cnnmetric.command_line import setting
+from cnnmetric.command_line import settings_from
+from cnnmetric.evaluation.alignment import Alignment
+from cnnmetric.evaluation.job import read_pair
+from cnnmetric.evaluation.score import score
+from cnnmetric.evaluation.settings import parse_labels
+from cnnmetric.evaluation.tables import Registration
+from cnnmetric.evaluation.tables import read_registrations
+from cnnmetric.registration.grid import choose_grid
+from shared import table_head
+from shared import table_row
+
+COLUMNS = ("registration", "deformation", "spacing", "rule", "dice", "folded", "seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSettings(Settings):
+    """Which registrations to run, and where to note the results."""
+
+    subjects: Path = setting(positional=True, help_text="CSV, as for cnnmetric.evaluate")
+    registrations: Path = setting(positional=True, help_text="CSV, as for cnnmetric.evaluate")
+    spacings: tuple[float, ...] = setting(
+        (0.7, 1.0), help_text="voxel sizes of the finest level", unit="mm", above=0
+    )
+    deformation: Literal["field", "bspline"] = setting("field", help_text="as for register")
+    labels: str = setting("all", help_text="labels to compare, for example 1-50; all but 0: all")
+    out: Path = setting(help_text="CSV of results, which a further run continues")
+    threads: int = setting(1, help_text="of a registration", minimum=0)
+    seed: int = setting(1, help_text="of a registration", minimum=0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    parser = parser_for(GridSettings, "Dice against the voxel size of the finest grid.")
+
+    def command() -> None:
+        run(settings_from(parser.parse_args(arguments)))
+
+    return run_command("grid_spacing", command, interrupted="the same command goes on")
+
+
+def run(settings: GridSettings) -> None:
+    """Run what has no result yet, and print the table."""
+    rows = _read(settings.out)
+    done = {(row["registration"], row["deformation"], float(row["spacing"])) for row in rows}
+    registrations = read_registrations(settings.subjects, settings.registrations)
+    for registration in registrations:
+        for spacing in settings.spacings:
+            if (registration.name, settings.deformation, spacing) not in done:
+                rows.append(_row(settings, registration, spacing))
+                _append(settings.out, rows[-1])
+    print(table_head(("spacing, mm", "n", "Dice, mean (SD)", "folded", "s"), texts=1))
+    for spacing in settings.spacings:
+        of_spacing = [row for row in rows if float(row["spacing"]) == spacing]
+        dice = [float(row["dice"]) for row in of_spacing]
+        deviation = f" ({np.std(dice, ddof=1):.4f})" if len(dice) > 1 else ""
+        cells = (
+            f"{spacing:g}",
+            str(len(dice)),
+            f"{np.mean(dice):.4f}{deviation}",
+            f"{np.mean([float(row['folded']) for row in of_spacing]):.2%}",
+            f"{np.mean([float(row['seconds']) for row in of_spacing]):.0f}",
+        )
+        print(table_row(cells))
+    chosen = sorted({str(row["rule"]) for row in rows})
+    print(f"\nThe rule chooses {' or '.join(chosen)} mm.")
+
+
+def _row(settings: GridSettings, registration: Registration, spacing: float) -> dict[str, Any]:
+    pair = read_pair(registration)
+    result = cnnmetric.register(
+        pair.fixed,
+        pair.moving,
+        fixed_modality=registration.fixed_modality,
+        deformation=settings.deformation,
+        grid_spacing=spacing,
+        threads=settings.threads,
+        seed=settings.seed,
+    )
+    seconds = sum(stage.seconds for stage in result.stages)
+    displacement = itk.array_from_image(result.displacement)
+    alignment = Alignment(step="deformable", displacement=displacement, seconds=seconds)
+    found = score(pair, alignment, parse_labels(settings.labels))
+    rule = choose_grid(pair.fixed, pair.moving, cnnmetric.DissimilarityNetwork("t1t2-fine"))
+    return {
+        "registration": registration.name,
+        "deformation": settings.deformation,
+        "spacing": spacing,
+        "rule": rule.spacing,
+        "dice": round(found["dice"], 5),
+        "folded": round(found["folded"], 6),
+        "seconds": found["seconds"],
+    }
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _append(file: Path, row: dict[str, Any]) -> None:
+    new = not file.is_file()
+    with file.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
