@@ -33,6 +33,7 @@ from cnnmetric.evaluation import methods
 from cnnmetric.images.files import read_image
 from cnnmetric.images.masks import foreground_mask
 from cnnmetric.training.data.pairs import read_pairs
+from cnnmetric.types import Image
 from shared import last_alignment
 from shared import table_head
 from shared import table_row
@@ -82,7 +83,7 @@ def run(settings: DeformationSettings) -> None:
     print(table_row(["mean (SD)", *cells]))
 
 
-def draw(rng: np.random.Generator, fixed: Any) -> Deformation:
+def draw(rng: np.random.Generator, fixed: Image) -> Deformation:
     """Draw the map from the deformed image's places to the fixed image's."""
     size = np.array(itk.size(fixed))
     centre = index_to_point(fixed) @ np.append((size - 1) / 2, 1)
@@ -91,7 +92,7 @@ def draw(rng: np.random.Generator, fixed: Any) -> Deformation:
     return random_deformation(rng, centre=centre, target=centre, rotation=(x, y, z), scale=scale)
 
 
-def deformed(image: Any, deformation: Deformation) -> Any:
+def deformed(image: Image, deformation: Deformation) -> Any:
     """Return the image, on its own grid, with the intensity at x that it has at phi(x)."""
     to_point = index_to_point(image)
     voxels = itk.array_view_from_image(image)
@@ -106,7 +107,7 @@ def deformed(image: Any, deformation: Deformation) -> Any:
 
 
 def last_displacement(
-    settings: DeformationSettings, fixed: Any, moving: Any, method: str, model: str
+    settings: DeformationSettings, fixed: Image, moving: Image, method: str, model: str
 ) -> Any:
     """Register, and return ``T(x) - x`` at the fixed image's voxels, ``(nz, ny, nx, 3)``, mm."""
     last = last_alignment(
@@ -121,7 +122,7 @@ def last_displacement(
     return last.displacement
 
 
-def error(fixed: Any, deformation: Deformation, displacement: Any) -> float:
+def error(fixed: Image, deformation: Deformation, displacement: Any) -> float:
     """Return the mean of ``|phi(T(x)) - x|`` over the fixed image's foreground, in mm."""
     inside = itk.array_view_from_image(foreground_mask(fixed)) > 0
     to_point = index_to_point(fixed)

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -36,6 +35,7 @@ from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from cnnmetric.types import ParameterObject
 from shared import last_alignment
 from shared import table_head
 from shared import table_row
@@ -141,7 +141,7 @@ def changed(method: type[ElastixMethod], change: Change) -> ElastixMethod:
     """Return a method with parameters of its own."""
 
     class Changed(method):  # type: ignore[misc, valid-type]
-        def parameters(self, task: Task, stage: str) -> Any:
+        def parameters(self, task: Task, stage: str) -> ParameterObject:
             found = super().parameters(task, stage)
             everywhere = change.get("", {})
             there = {name: everywhere[name] for name in everywhere if found.HasParameter(0, name)}

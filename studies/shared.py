@@ -7,18 +7,18 @@ import tempfile
 from collections.abc import Iterable
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods import Method
 from cnnmetric.evaluation.methods import Task
+from cnnmetric.types import Image
 
 
 def last_alignment(
     method: Method,
     *,
-    fixed: Any,
-    moving: Any,
+    fixed: Image,
+    moving: Image,
     modalities: Sequence[str],
     model: str,
     threads: int,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import cnnmetric
 from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
 from support.itkv4_objects import affine
 from support.itkv4_objects import bspline
 from support.itkv4_objects import displacement_field
@@ -231,9 +232,9 @@ def test_errors_name_the_input(
     fixed: Any, moving: Any, difference_model: Path, tmp_path: Path
 ) -> None:
     identity = itk.TranslationTransform[itk.D, 3].New()
-    with pytest.raises(DataError, match="dimension is 4"):
+    with pytest.raises(SettingsError, match="dimension is 4"):
         cnnmetric.CNNImageToImageMetricv4(dimension=4)
-    with pytest.raises(DataError, match="sampling is 'Some'"):
+    with pytest.raises(SettingsError, match="sampling is 'Some'"):
         cnnmetric.CNNImageToImageMetricv4(sampling="Some")
     with pytest.raises(cnnmetric.ModelError, match="not an installed model"):
         cnnmetric.CNNImageToImageMetricv4(model="nobody")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cnnmetric.errors import DataError
+from cnnmetric.types import Image
 
 Volume = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
@@ -121,7 +122,7 @@ def _read(name: str) -> Any:
     return itk.imread(str(file), itk.F)
 
 
-def _point_to_index(image: Any) -> Points:
+def _point_to_index(image: Image) -> Points:
     direction = itk.array_from_matrix(image.GetDirection())
     matrix = np.linalg.inv(direction * np.asarray(image.GetSpacing()))[::-1]
     return np.column_stack([matrix, -matrix @ np.asarray(image.GetOrigin())])

@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cnnmetric.demo.anatomy import LABELS
 from cnnmetric.demo.anatomy import Points
@@ -16,6 +15,8 @@ from cnnmetric.demo.phantom import make_phantom
 from cnnmetric.demo.settings import DemoSettings
 from cnnmetric.images.files import read_image
 from cnnmetric.images.files import read_labels
+from cnnmetric.types import Image
+from cnnmetric.types import LabelMap
 
 DATA_VARIABLE = "CNNMETRIC_DATA"
 _ALBERTS = Path("dev/alberts")
@@ -46,12 +47,12 @@ class Case:
     """
 
     title: str
-    fixed: Any
-    moving: Any
+    fixed: Image
+    moving: Image
     fixed_modality: str
     moving_modality: str
-    fixed_labels: Any = None
-    moving_labels: Any = None
+    fixed_labels: LabelMap | None = None
+    moving_labels: LabelMap | None = None
     labels: tuple[int, ...] | None = None
     label_names: Mapping[int, str] | None = None
     fixed_points: Points | None = None

@@ -25,6 +25,8 @@ from cnnmetric.demo.anatomy import Volume
 from cnnmetric.demo.deformation import Deformation
 from cnnmetric.demo.deformation import random_deformation
 from cnnmetric.demo.deformation import smooth_noise
+from cnnmetric.types import Image
+from cnnmetric.types import LabelMap
 
 # T2-weighted signal of each tissue (CSF = 1), of the order of a fast spin echo at 3 T.
 _T2_SIGNAL = {GREY: 0.60, WHITE: 0.40, FLUID: 1.00}
@@ -63,8 +65,8 @@ class Scan:
 class Subject:
     """One scanned subject: ITK image of floats, ITK label map of shorts, and its deformation."""
 
-    image: Any
-    labels: Any
+    image: Image
+    labels: LabelMap
     deformation: Deformation
 
 
@@ -118,7 +120,7 @@ def make_phantom(anatomy: Anatomy, *, seed: int) -> Phantom:
     return Phantom(fixed, moving, fixed_points, moving_points)
 
 
-def index_to_point(image: Any) -> Points:
+def index_to_point(image: Image) -> Points:
     """Return the affine 3 x 4 matrix from voxel index (x, y, z) to patient coordinates in mm."""
     matrix = itk.array_from_matrix(image.GetDirection()) * np.asarray(image.GetSpacing())
     return np.column_stack([matrix, np.asarray(image.GetOrigin())])
@@ -191,7 +193,7 @@ def _texture(anatomy: Anatomy, rng: np.random.Generator) -> Volume:
     return 1 + _TEXTURE * smooth_noise(rng, anatomy.t1.shape, _TEXTURE_WIDTH)
 
 
-def _empty_image(scan: Scan, centre: Points) -> Any:
+def _empty_image(scan: Scan, centre: Points) -> Image:
     angle = np.deg2rad(scan.tilt)
     tilt = np.array(
         [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
@@ -219,7 +221,7 @@ def _voxel_centres(
     )
 
 
-def _landmarks(labels: Any) -> Points:
+def _landmarks(labels: LabelMap) -> Points:
     """Return the centres of voxels inside the brain on a regular lattice."""
     voxels = itk.array_view_from_image(labels)
     step = np.maximum(1, np.round(_LANDMARK_PITCH / np.asarray(labels.GetSpacing()))).astype(int)

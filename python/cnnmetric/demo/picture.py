@@ -16,6 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import ndimage
 
+from cnnmetric.types import Image
+
 Picture = npt.NDArray[np.float32]
 
 _PIXEL = 0.8  # mm in the picture
@@ -40,9 +42,9 @@ _CUT = (0.40, 0.50, 0.52)
 def draw(
     file: Path,
     *,
-    fixed: Any,
-    moving: Any,
-    warped: Any,
+    fixed: Image,
+    moving: Image,
+    warped: Image,
     names: tuple[str, str],
     title: str,
     lines: Sequence[str],
@@ -92,7 +94,7 @@ def draw(
     figure.savefig(file, facecolor=_BACKGROUND, dpi=110)
 
 
-def _display_grid(fixed: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def _display_grid(fixed: Image) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Return origin (mm) and size (pixels) of a grid along the patient's axes around the head."""
     voxels = itk.array_view_from_image(fixed)
     head = ndimage.gaussian_filter(voxels, 1.0) > 0.1 * np.quantile(voxels, 0.99)
@@ -103,7 +105,7 @@ def _display_grid(fixed: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.i
     return low, np.ceil((high - low) / _PIXEL).astype(int)
 
 
-def _shown(image: Any, grid: tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]) -> Picture:
+def _shown(image: Image, grid: tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]) -> Picture:
     """Resample on the display grid and scale to [0, 1]; axes z, y, x."""
     origin, size = grid
     resampled = itk.resample_image_filter(

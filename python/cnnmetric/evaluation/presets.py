@@ -8,13 +8,14 @@ the protocol of the paper's Section 3.1, as far as it is given there; what is no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import itk
 from scipy.optimize import brentq
 
 from cnnmetric.registration import parameter_files
 from cnnmetric.registration.stages import STAGES as SHIPPED
+from cnnmetric.types import Image
+from cnnmetric.types import ParameterObject
 
 STAGES = {"practical": SHIPPED, "simonovsky2016": ("similarity", "bspline")}
 PRESETS = tuple(STAGES)
@@ -49,7 +50,7 @@ _PAPER_CNN = {
 }
 
 
-def parameters(preset: str, metric: str, stage: str, fixed: Any) -> Any:
+def parameters(preset: str, metric: str, stage: str, fixed: Image) -> ParameterObject:
     """Return the parameters of one stage as an ``itk.ParameterObject``.
 
     Parameters
@@ -77,7 +78,7 @@ def parameters(preset: str, metric: str, stage: str, fixed: Any) -> Any:
     return found
 
 
-def extent(image: Any) -> list[float]:
+def extent(image: Image) -> list[float]:
     """Return the edges of an image in mm (x, y, z)."""
     return [n * edge for n, edge in zip(itk.size(image), image.GetSpacing(), strict=True)]
 

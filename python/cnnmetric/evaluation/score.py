@@ -14,16 +14,19 @@ import numpy as np
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.images import warping
 from cnnmetric.images.overlap import overlap
+from cnnmetric.types import Displacement
+from cnnmetric.types import Image
+from cnnmetric.types import LabelMap
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledPair:
     """Two images with a label map of each; ITK images, 3D, of floats and of shorts."""
 
-    fixed: Any
-    moving: Any
-    fixed_labels: Any
-    moving_labels: Any
+    fixed: Image
+    moving: Image
+    fixed_labels: LabelMap
+    moving_labels: LabelMap
 
 
 def score_before(pair: LabelledPair, labels: Iterable[int] | None) -> dict[str, Any]:
@@ -58,7 +61,9 @@ def score(pair: LabelledPair, alignment: Alignment, labels: Iterable[int] | None
     }
 
 
-def _overlap(pair: LabelledPair, displacement: Any, labels: Iterable[int] | None) -> dict[str, Any]:
+def _overlap(
+    pair: LabelledPair, displacement: Displacement, labels: Iterable[int] | None
+) -> dict[str, Any]:
     transform = warping.displacement_transform(displacement, pair.fixed)
     warped = warping.resample_labels(pair.moving_labels, pair.fixed_labels, transform)
     found = overlap(pair.fixed_labels, warped, labels=labels)

@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
 from cnnmetric.metric.maps import Maps
 from cnnmetric.metric.maps import maps_from
 from cnnmetric.plugin.loading import core
 from cnnmetric.plugin.loading import load_itkv4
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from cnnmetric.types import Image
+from cnnmetric.types import Transform
 
 
 class CNNImageToImageMetricv4:
@@ -53,7 +56,7 @@ class CNNImageToImageMetricv4:
     ------
     ModelError
         If there is no such model.
-    DataError
+    SettingsError
         If an argument is out of range.
 
     Examples
@@ -85,10 +88,10 @@ class CNNImageToImageMetricv4:
     ) -> None:
         if dimension not in (2, 3):
             msg = f"dimension is {dimension!r} but must be 2 or 3"
-            raise DataError(msg)
+            raise SettingsError(msg)
         if sampling not in (None, "Full", "Blocks"):
             msg = f"sampling is {sampling!r} but must be 'Full', 'Blocks' or None"
-            raise DataError(msg)
+            raise SettingsError(msg)
         module = load_itkv4()
         settings = module.Settings(
             model=core.find_model(str(model)),
@@ -116,7 +119,7 @@ class CNNImageToImageMetricv4:
             raise AttributeError(name)
         return getattr(self._wrapper, name)
 
-    def set_original_images(self, fixed: Any, moving: Any) -> None:
+    def set_original_images(self, fixed: Image, moving: Image) -> None:
         """Take the intensity normalisation from these images.
 
         A registration method hands its metric smoothed images at every level, from which the
@@ -125,7 +128,12 @@ class CNNImageToImageMetricv4:
         self._implementation.set_original_images(fixed, moving)
 
     def value(
-        self, fixed: Any, moving: Any, transform: Any, *, virtual_domain: Any = None
+        self,
+        fixed: Image,
+        moving: Image,
+        transform: Transform,
+        *,
+        virtual_domain: Image | None = None,
     ) -> float:
         """Return M: the weighted mean dissimilarity over the patches (Eq. 2).
 
@@ -149,14 +157,26 @@ class CNNImageToImageMetricv4:
         return float(self._implementation.value())
 
     def value_and_derivative(
-        self, fixed: Any, moving: Any, transform: Any, *, virtual_domain: Any = None
+        self,
+        fixed: Image,
+        moving: Image,
+        transform: Transform,
+        *,
+        virtual_domain: Image | None = None,
     ) -> tuple[float, NDArray[np.float64]]:
         """Return M and dM/dtheta (Eq. 5) by the parameters of the transform; see :meth:`value`."""
         self._prepare(fixed, moving, transform, virtual_domain)
         value, downhill = self._implementation.value_and_derivative()
         return float(value), -np.asarray(downhill)
 
-    def maps(self, fixed: Any, moving: Any, transform: Any, *, virtual_domain: Any = None) -> Maps:
+    def maps(
+        self,
+        fixed: Image,
+        moving: Image,
+        transform: Transform,
+        *,
+        virtual_domain: Image | None = None,
+    ) -> Maps:
         """Return dissimilarity and derivative place by place (Figure 1); see :meth:`value`."""
         self._prepare(fixed, moving, transform, virtual_domain)
         domain = fixed if virtual_domain is None else virtual_domain
@@ -170,7 +190,9 @@ class CNNImageToImageMetricv4:
         """Return one line about what is evaluated; once there are images."""
         return str(self._implementation.describe())
 
-    def _prepare(self, fixed: Any, moving: Any, transform: Any, virtual_domain: Any) -> None:
+    def _prepare(
+        self, fixed: Image, moving: Image, transform: Transform, virtual_domain: Image
+    ) -> None:
         for role, image in (("fixed", fixed), ("moving", moving)):
             if not isinstance(image, self._image_type):
                 msg = (

@@ -10,6 +10,8 @@ import itk
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnmetric.types import Image
+
 
 @dataclass(frozen=True)
 class Maps:
@@ -29,8 +31,8 @@ class Maps:
         moving intensity there, per unit of intensity. Its spacing is the grid spacing.
     """
 
-    dissimilarity: Any
-    derivative: Any
+    dissimilarity: Image
+    derivative: Image
 
 
 Lattice = tuple[NDArray[np.float32], list[float], float]
@@ -51,7 +53,9 @@ def maps_from(lattices: tuple[Lattice, Lattice], direction: Any) -> Maps:
     return Maps(dissimilarity, derivative)
 
 
-def _image(array: NDArray[np.float32], origin: list[float], spacing: float, direction: Any) -> Any:
+def _image(
+    array: NDArray[np.float32], origin: list[float], spacing: float, direction: Any
+) -> Image:
     image = itk.image_from_array(array)
     image.SetOrigin(origin)
     image.SetSpacing([spacing] * array.ndim)

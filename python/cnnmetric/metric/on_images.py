@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
 from cnnmetric.metric.maps import Maps
 from cnnmetric.metric.maps import maps_from
 from cnnmetric.plugin.loading import core
+from cnnmetric.types import Image
+from cnnmetric.types import Mask
 
 
 class MetricOnImages:
@@ -59,6 +62,8 @@ class MetricOnImages:
         If the images or masks cannot be compared.
     DataError
         If an image is not of float, or not 2D or 3D.
+    SettingsError
+        If the sampling is none of the two.
 
     Examples
     --------
@@ -68,13 +73,13 @@ class MetricOnImages:
 
     def __init__(
         self,
-        fixed: Any,
-        moving: Any,
+        fixed: Image,
+        moving: Image,
         *,
         model: str | Path,
         fixed_modality: str = "",
-        fixed_mask: Any = None,
-        moving_mask: Any = None,
+        fixed_mask: Mask | None = None,
+        moving_mask: Mask | None = None,
         transform: str = "translation",
         transform_fixed_parameters: Sequence[float] = (),
         interpolation_order: int = 1,
@@ -89,7 +94,7 @@ class MetricOnImages:
     ) -> None:
         if sampling not in ("Full", "Blocks"):
             msg = f"sampling is {sampling!r} but must be 'Full' or 'Blocks'"
-            raise DataError(msg)
+            raise SettingsError(msg)
         dimension = fixed.GetImageDimension()
         if moving.GetImageDimension() != dimension or dimension not in (2, 3):
             msg = (
@@ -153,11 +158,11 @@ class MetricOnImages:
         return str(self._implementation.describe())
 
 
-def _optional_array(image: Any, role: str) -> NDArray[Any] | None:
+def _optional_array(image: Image, role: str) -> NDArray[Any] | None:
     return None if image is None else _array(image, np.uint8, role)
 
 
-def _array(image: Any, dtype: Any, role: str) -> NDArray[Any]:
+def _array(image: Image, dtype: Any, role: str) -> NDArray[Any]:
     array = itk.array_view_from_image(image)
     if array.dtype != dtype:
         msg = f"the {role} is of {array.dtype} but must be of {np.dtype(dtype)}; cast it first"
@@ -165,7 +170,7 @@ def _array(image: Any, dtype: Any, role: str) -> NDArray[Any]:
     return np.asarray(array)
 
 
-def _geometry(image: Any) -> Any:
+def _geometry(image: Image) -> Any:
     return core.Geometry(
         spacing=list(image.GetSpacing()),
         origin=list(image.GetOrigin()),

@@ -93,7 +93,8 @@ class SpatialTransform:
         ----------
         given
             An image in the space of the source, of any kind that :func:`cnnmetric.register` takes,
-            or an array of points in the space of the target, shape (n, dimension), in mm.
+            or points in the space of the target, an array or list of shape (n, dimension), in
+            mm.
         labels
             The image is a label map: nearest neighbour, and whole numbers as they are.
 
@@ -109,8 +110,8 @@ class SpatialTransform:
             If the image cannot be used, a label is no whole number, or the points are of another
             shape.
         """
-        if isinstance(given, np.ndarray):
-            return warping.map_points(self.transform, self._points(given))
+        if isinstance(given, (np.ndarray, list)):
+            return warping.map_points(self.transform, self._points(np.asarray(given)))
         if labels:
             return self._apply_to_labels(given)
         image = as_itk(given, role="image to transform")

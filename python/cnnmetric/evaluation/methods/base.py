@@ -9,10 +9,10 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from typing import ClassVar
 
 from cnnmetric.evaluation.alignment import Alignment
+from cnnmetric.types import Image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ class Task:
         Empty, for whatever the method has to write; removed afterwards.
     """
 
-    fixed: Any
-    moving: Any
+    fixed: Image
+    moving: Image
     fixed_modality: str
     moving_modality: str
     preset: str

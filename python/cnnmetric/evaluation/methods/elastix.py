@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import itk
 
@@ -20,24 +19,27 @@ from cnnmetric.images import warping
 from cnnmetric.images.masks import foreground_mask
 from cnnmetric.registration import parameter_files
 from cnnmetric.registration.stages import run_stages
+from cnnmetric.types import Image
+from cnnmetric.types import Mask
+from cnnmetric.types import ParameterObject
 
 
 class ElastixMethod(Method):
     """Base of the methods below; a subclass chooses parameters, images and masks."""
 
-    def stages(self, task: Task) -> list[tuple[str, Any]]:
+    def stages(self, task: Task) -> list[tuple[str, ParameterObject]]:
         """Return name and parameters (``itk.ParameterObject``) of every stage."""
         return [(stage, self.parameters(task, stage)) for stage in presets.STAGES[task.preset]]
 
-    def parameters(self, task: Task, stage: str) -> Any:
+    def parameters(self, task: Task, stage: str) -> ParameterObject:
         """Return the parameters of one stage; by default those of mutual information."""
         return presets.parameters(task.preset, "mi", stage, task.fixed)
 
-    def fixed_mask(self, task: Task) -> Any:
+    def fixed_mask(self, task: Task) -> Mask | None:
         """Return the voxels of the fixed image to compare, None for all."""
         return None
 
-    def images(self, task: Task) -> list[tuple[Any, Any]]:
+    def images(self, task: Task) -> list[tuple[Image, Image]]:
         """Return a fixed and a moving image for every metric."""
         return [(task.fixed, task.moving)]
 
@@ -80,7 +82,7 @@ class MIMask(MI):
 
     name = "mi+mask"
 
-    def fixed_mask(self, task: Task) -> Any:
+    def fixed_mask(self, task: Task) -> Mask | None:
         """Return the paper's mask."""
         return foreground_mask(task.fixed)
 
@@ -90,7 +92,7 @@ class NMI(MI):
 
     name = "nmi"
 
-    def parameters(self, task: Task, stage: str) -> Any:
+    def parameters(self, task: Task, stage: str) -> ParameterObject:
         """Exchange the metric."""
         found = super().parameters(task, stage)
         found.SetParameter("Metric", "NormalizedMutualInformation")
@@ -102,7 +104,7 @@ class CNN(ElastixMethod):
 
     name = "cnn"
 
-    def parameters(self, task: Task, stage: str) -> Any:
+    def parameters(self, task: Task, stage: str) -> ParameterObject:
         """Name the model and say which image is which."""
         found = presets.parameters(task.preset, "cnn", stage, task.fixed)
         name_model(found, task)
@@ -114,7 +116,7 @@ class CNNMask(CNN):
 
     name = "cnn+mask"
 
-    def fixed_mask(self, task: Task) -> Any:
+    def fixed_mask(self, task: Task) -> Mask | None:
         """Return the paper's mask."""
         return foreground_mask(task.fixed)
 
@@ -125,7 +127,7 @@ class ParameterFiles(ElastixMethod):
     def __init__(self, files: list[Path]) -> None:
         self._files = files
 
-    def stages(self, task: Task) -> list[tuple[str, Any]]:
+    def stages(self, task: Task) -> list[tuple[str, ParameterObject]]:
         """Read the files; where one has the learned metric, say which image is which."""
         found = []
         for file in self._files:
@@ -137,14 +139,14 @@ class ParameterFiles(ElastixMethod):
         return found
 
 
-def is_linear(parameters: Any) -> bool:
+def is_linear(parameters: ParameterObject) -> bool:
     """Whether the transform of a stage is global: no B-spline or other local deformation."""
     (transform,) = parameters.GetParameter(0, "Transform")
     linear = ("Translation", "Euler", "Similarity", "Affine")
     return str(transform).startswith(linear)
 
 
-def name_model(parameters: Any, task: Task) -> None:
+def name_model(parameters: ParameterObject, task: Task) -> None:
     """Set the model, if one was asked for, and what the fixed image shows."""
     if task.model:
         parameter_files.choose_model(parameters, task.model)

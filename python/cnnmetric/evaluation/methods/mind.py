@@ -18,6 +18,8 @@ from scipy.ndimage import gaussian_filter
 
 from cnnmetric.evaluation.methods.base import Task
 from cnnmetric.evaluation.methods.elastix import ElastixMethod
+from cnnmetric.types import Image
+from cnnmetric.types import ParameterObject
 
 # z, y, x; the paper's "six-neighborhood search region".
 NEIGHBOURS = ((0, 0, 1), (0, 0, -1), (0, 1, 0), (0, -1, 0), (1, 0, 0), (-1, 0, 0))
@@ -66,11 +68,11 @@ class MIND(ElastixMethod):
 
     name = "mind"
 
-    def images(self, task: Task) -> list[tuple[Any, Any]]:
+    def images(self, task: Task) -> list[tuple[Image, Image]]:
         """Return the six descriptor images of both."""
         return list(zip(_descriptors(task.fixed), _descriptors(task.moving), strict=True))
 
-    def parameters(self, task: Task, stage: str) -> Any:
+    def parameters(self, task: Task, stage: str) -> ParameterObject:
         """Exchange the metric for six, one for each pair of descriptor images."""
         found = super().parameters(task, stage)
         number = len(NEIGHBOURS)
@@ -89,7 +91,7 @@ def _shifted(padded: NDArray[np.float32], offset: tuple[int, int, int]) -> NDArr
     ]
 
 
-def _descriptors(image: Any) -> list[Any]:
+def _descriptors(image: Image) -> list[Image]:
     found = []
     for channel in mind(itk.array_view_from_image(image)):
         descriptor = itk.image_from_array(np.ascontiguousarray(channel))

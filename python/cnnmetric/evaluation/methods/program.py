@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import RegistrationError
+from cnnmetric.types import Image
 
 _EXTERNAL = Path(__file__).parent.parent / "external"
 _THREADS = ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS")
@@ -50,7 +51,7 @@ def call(program: str, *arguments: object, threads: int) -> dict[str, Any]:
     return found
 
 
-def write_images(fixed: Any, moving: Any, folder: Path) -> tuple[Path, Path]:
+def write_images(fixed: Image, moving: Image, folder: Path) -> tuple[Path, Path]:
     """Write two images into a folder and return their paths."""
     paths = folder / "fixed.nii.gz", folder / "moving.nii.gz"
     for image, path in zip((fixed, moving), paths, strict=True):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cnnmetric.evaluation.plausibility.perturbations import Perturbation
 from cnnmetric.evaluation.plausibility.settings import PlausibilitySettings
 from cnnmetric.metric.on_images import MetricOnImages
+from cnnmetric.types import Image
 
 _MI_SAMPLES = 20_000
 
@@ -90,7 +91,7 @@ def write(curves: Sequence[Curve], file: Path) -> None:
 
 
 def learned_metric(
-    fixed: Any, moving: Any, perturbation: Perturbation, settings: PlausibilitySettings
+    fixed: Image, moving: Image, perturbation: Perturbation, settings: PlausibilitySettings
 ) -> Evaluate:
     """Return the learned metric over all patches."""
     return MetricOnImages(
@@ -106,7 +107,7 @@ def learned_metric(
 
 
 def mutual_information(
-    fixed: Any, moving: Any, perturbation: Perturbation, settings: PlausibilitySettings
+    fixed: Image, moving: Image, perturbation: Perturbation, settings: PlausibilitySettings
 ) -> Evaluate:
     """Return ITK's Mattes mutual information over a lattice of voxels; negative, less is better.
 
@@ -137,7 +138,7 @@ def mutual_information(
     return evaluate
 
 
-def _lattice(image: Any) -> Any:
+def _lattice(image: Image) -> Any:
     """Return the positions of every n-th voxel along all axes, as ITK wants them."""
     size = np.asarray(itk.size(image))
     step = max(1, round((float(size.prod()) / _MI_SAMPLES) ** (1 / 3)))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.evaluation.plausibility.settings import PlausibilitySettings
+from cnnmetric.types import Image
 
 _SPLINE_ORDER = 3
 
@@ -58,7 +59,7 @@ class Perturbation:
         return [float(value) for value in found]
 
 
-def perturbations(fixed: Any, settings: PlausibilitySettings) -> list[Perturbation]:
+def perturbations(fixed: Image, settings: PlausibilitySettings) -> list[Perturbation]:
     """Return rotation about z, translation along x, scale, and one control point along x."""
     centre = centre_of(fixed)
     # Versor, translation, scale: parameters of elastix's and of ITK's similarity transform.
@@ -112,7 +113,7 @@ def perturbations(fixed: Any, settings: PlausibilitySettings) -> list[Perturbati
     ]
 
 
-def centre_of(image: Any) -> list[float]:
+def centre_of(image: Image) -> list[float]:
     """Return the middle of an image in mm, ITK x, y, z."""
     middle = (np.asarray(itk.size(image)) - 1) / 2 * np.asarray(image.GetSpacing())
     found = np.asarray(image.GetOrigin()) + np.asarray(image.GetDirection()) @ middle
@@ -120,7 +121,7 @@ def centre_of(image: Any) -> list[float]:
 
 
 def _control_points(
-    fixed: Any, centre: list[float], spacing: float
+    fixed: Image, centre: list[float], spacing: float
 ) -> tuple[list[float], list[int]]:
     """Return ITK's fixed parameters of a B-spline grid over the image, and its number of points."""
     direction = np.asarray(fixed.GetDirection())

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import itk
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from cnnmetric.evaluation.plausibility.curves import Curve
 from cnnmetric.evaluation.plausibility.perturbations import centre_of
 from cnnmetric.metric.maps import Maps
+from cnnmetric.types import Image
 
 _VALUE, _DERIVATIVE = "#1f6f8b", "#c0392b"
 
@@ -52,7 +52,7 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
     return figure
 
 
-def draw_maps(fixed: Any, moving: Any, maps: Maps, *, title: str) -> Figure:
+def draw_maps(fixed: Image, moving: Image, maps: Maps, *, title: str) -> Figure:
     """Draw a slice through the middle of two aligned images and of what the network says of them.
 
     Parameters
@@ -90,7 +90,7 @@ def draw_maps(fixed: Any, moving: Any, maps: Maps, *, title: str) -> Figure:
 
 
 def _slice(
-    image: Any, place: NDArray[np.float64]
+    image: Image, place: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], tuple[float, float, float, float]]:
     """Return the slice of the third grid axis nearest to a point, and its extent in mm."""
     spacing, size = np.asarray(image.GetSpacing()), np.asarray(itk.size(image))

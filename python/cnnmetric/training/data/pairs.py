@@ -21,6 +21,7 @@ from cnnmetric.metric.normalisation import quantile_range
 from cnnmetric.training.data.ixi import find_ixi
 from cnnmetric.training.data.sources import ANY
 from cnnmetric.training.settings import TrainingSettings
+from cnnmetric.types import Image
 
 # Voxels are taken as cubes up to this relative difference of their edges.
 ISOTROPY_TOLERANCE = 0.01
@@ -221,7 +222,7 @@ def _check_headers(first: Any, second: Any, files: PairFiles) -> None:
         raise DataError(msg)
 
 
-def _has_no_position(image: Any) -> bool:
+def _has_no_position(image: Image) -> bool:
     identity = np.eye(image.GetImageDimension())
     return bool(
         np.allclose(image.GetSpacing(), 1)
@@ -230,7 +231,7 @@ def _has_no_position(image: Any) -> bool:
     )
 
 
-def _isotropic_grid(image: Any) -> Any:
+def _isotropic_grid(image: Image) -> Any:
     """Return an image that spans the same field of view with cubic voxels."""
     spacing = np.array(image.GetSpacing())
     if spacing.max() <= spacing.min() * (1 + ISOTROPY_TOLERANCE):
@@ -247,7 +248,7 @@ def _isotropic_grid(image: Any) -> Any:
     return grid
 
 
-def _on_grid(image: Any, grid: Any) -> NDArray[np.float32]:
+def _on_grid(image: Image, grid: Any) -> NDArray[np.float32]:
     """Return the image's voxels on the grid, ``(nz, ny, nx)``, NaN outside its field of view."""
     if not _same_grid(image, grid):
         image = itk.resample_image_filter(
@@ -262,7 +263,7 @@ def _on_grid(image: Any, grid: Any) -> NDArray[np.float32]:
     return np.array(itk.array_view_from_image(image), dtype=np.float32)
 
 
-def _same_grid(image: Any, grid: Any) -> bool:
+def _same_grid(image: Image, grid: Any) -> bool:
     tolerance = GRID_TOLERANCE * min(grid.GetSpacing())
     corner = [int(n) - 1 for n in itk.size(grid)]
     far = [np.array(item.TransformIndexToPhysicalPoint(corner)) for item in (image, grid)]
