@@ -270,14 +270,6 @@ def test_unknown_transform(fixed: Any, moving: Any, small_model: Path) -> None:
         cnnmetric.MetricOnImages(fixed, moving, model=small_model, transform="warp")
 
 
-def test_pixel_type_of_the_metric_on_images(fixed: Any, small_model: Path) -> None:
-    short = itk.cast_image_filter(fixed, ttype=[type(fixed), itk.Image[itk.SS, 3]])
-    with pytest.raises(
-        cnnmetric.DataError, match="moving image is of int16 but must be of float32"
-    ):
-        cnnmetric.MetricOnImages(fixed, short, model=small_model)
-
-
 def test_onnxruntime_of_the_wheel_is_in_use() -> None:
     from cnnmetric import _core
 

@@ -131,6 +131,11 @@ def as_mask(given: Any, grid: Image, *, role: str) -> Mask:
     return image_like(inside.astype(np.uint8), grid)
 
 
+def optional_mask(given: Any, grid: Image, *, role: str) -> Mask | None:
+    """Take a mask as :func:`as_mask` does, or None."""
+    return None if given is None else as_mask(given, grid, role=role)
+
+
 def image_like(array: NDArray[Any], grid: Image) -> Image:
     """Return an ITK image of an array (z, y, x) with the geometry of another image."""
     image = itk.image_from_array(np.ascontiguousarray(array))

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
+from cnnmetric.images.conversion import as_itk
+from cnnmetric.images.conversion import optional_mask
 from cnnmetric.metric.maps import Maps
 from cnnmetric.metric.maps import maps_from
 from cnnmetric.plugin.loading import core
 from cnnmetric.types import Image
-from cnnmetric.types import Mask
 
 
 class MetricOnImages:
@@ -29,13 +30,13 @@ class MetricOnImages:
     Parameters
     ----------
     fixed, moving
-        ITK images of float, 2D or 3D.
+        Images of any kind that :func:`cnnmetric.register` takes, 2D or 3D.
     model
         Name of an installed model, or path of an ``.onnx`` file.
     fixed_modality
         Which of the model's modalities the fixed image is; empty for its first one.
     fixed_mask, moving_mask
-        ITK images of unsigned char on the grid of their image, 0 = outside.
+        Images of any kind and type; voxels that are not 0 count.
     transform
         ``"translation"``, ``"euler"``, ``"similarity"``, ``"affine"``, ``"bspline"`` or
         ``"recursive_bspline"``: elastix's transform of that kind, with elastix's parameters
@@ -61,7 +62,7 @@ class MetricOnImages:
     MetricError
         If the images or masks cannot be compared.
     DataError
-        If an image is not of float, or not 2D or 3D.
+        If an image or mask cannot be used, or the images differ in dimension.
     SettingsError
         If the sampling is none of the two.
 
@@ -73,13 +74,13 @@ class MetricOnImages:
 
     def __init__(
         self,
-        fixed: Image,
-        moving: Image,
+        fixed: Any,
+        moving: Any,
         *,
         model: str | Path,
         fixed_modality: str = "",
-        fixed_mask: Mask | None = None,
-        moving_mask: Mask | None = None,
+        fixed_mask: Any = None,
+        moving_mask: Any = None,
         transform: str = "translation",
         transform_fixed_parameters: Sequence[float] = (),
         interpolation_order: int = 1,
@@ -95,22 +96,23 @@ class MetricOnImages:
         if sampling not in ("Full", "Blocks"):
             msg = f"sampling is {sampling!r} but must be 'Full' or 'Blocks'"
             raise SettingsError(msg)
-        dimension = fixed.GetImageDimension()
-        if moving.GetImageDimension() != dimension or dimension not in (2, 3):
+        self._fixed = as_itk(fixed, role="fixed image").image
+        image = as_itk(moving, role="moving image").image
+        dimension = self._fixed.GetImageDimension()
+        if image.GetImageDimension() != dimension:
             msg = (
                 f"the fixed image is {dimension}D and the moving image "
-                f"{moving.GetImageDimension()}D; both must be 2D or both 3D"
+                f"{image.GetImageDimension()}D; both must be 2D or both 3D"
             )
             raise DataError(msg)
         implementation = core.MetricOnArrays2D if dimension == 2 else core.MetricOnArrays3D
-        self._fixed = fixed
         self._implementation = implementation(
-            fixed=_array(fixed, np.float32, "fixed image"),
-            fixed_geometry=_geometry(fixed),
-            moving=_array(moving, np.float32, "moving image"),
-            moving_geometry=_geometry(moving),
-            fixed_mask=_optional_array(fixed_mask, "fixed mask"),
-            moving_mask=_optional_array(moving_mask, "moving mask"),
+            fixed=itk.array_view_from_image(self._fixed),
+            fixed_geometry=_geometry(self._fixed),
+            moving=itk.array_view_from_image(image),
+            moving_geometry=_geometry(image),
+            fixed_mask=_mask_array(fixed_mask, self._fixed, "fixed mask"),
+            moving_mask=_mask_array(moving_mask, image, "moving mask"),
             transform=transform,
             transform_fixed_parameters=list(transform_fixed_parameters),
             interpolation_order=interpolation_order,
@@ -158,16 +160,9 @@ class MetricOnImages:
         return str(self._implementation.describe())
 
 
-def _optional_array(image: Image, role: str) -> NDArray[Any] | None:
-    return None if image is None else _array(image, np.uint8, role)
-
-
-def _array(image: Image, dtype: Any, role: str) -> NDArray[Any]:
-    array = itk.array_view_from_image(image)
-    if array.dtype != dtype:
-        msg = f"the {role} is of {array.dtype} but must be of {np.dtype(dtype)}; cast it first"
-        raise DataError(msg)
-    return np.asarray(array)
+def _mask_array(given: Any, grid: Image, role: str) -> NDArray[np.uint8] | None:
+    mask = optional_mask(given, grid, role=role)
+    return None if mask is None else itk.array_from_image(mask)
 
 
 def _geometry(image: Image) -> Any:

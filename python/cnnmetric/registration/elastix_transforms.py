@@ -44,16 +44,17 @@ _EDGE = 4  # voxels of the images of that registration
 _INITIAL = ("InitialTransformParametersFileName", "InitialTransformParameterFileName")
 
 _NO_INITIAL = "NoInitialTransform"
+_DIRECTIONS = "UseDirectionCosines"
 
 
-def to_itk(transform: ParameterObject, grid: Image) -> list[Transform]:
+def to_itk(transform: ParameterObject, fixed: Image) -> list[Transform]:
     """Return the ITK transforms of an elastix transform, the last of which is applied first.
 
     Parameters
     ----------
     transform
         As elastix returns it, with those before it.
-    grid
+    fixed
         The fixed image. What has no counterpart in ITK, such as a spline kernel or a recursive
         B-spline, becomes a displacement field on its grid.
 
@@ -62,7 +63,7 @@ def to_itk(transform: ParameterObject, grid: Image) -> list[Transform]:
     DataError
         If elastix cannot read the transform.
     """
-    values = np.random.default_rng(0).random((_EDGE,) * grid.GetImageDimension())
+    values = np.random.default_rng(0).random((_EDGE,) * fixed.GetImageDimension())
     image = itk.image_from_array(values.astype(np.float32))
     parameters = itk.ParameterObject.New()
     parameters.AddParameterMap(_NO_REGISTRATION)
@@ -77,9 +78,14 @@ def to_itk(transform: ParameterObject, grid: Image) -> list[Transform]:
         raise DataError(msg) from error
     _, *found = itk_transforms(registration)  # without the translation, which is zero
     if None in found:
-        displacement = sampled(transform, grid)
-        return [warping.displacement_transform(displacement, grid)]
+        return [warping.displacement_transform(sampled(transform, fixed), fixed)]
     return found
+
+
+def uses_directions(transform: ParameterObject) -> bool:
+    """Tell whether all transforms were made with the direction cosines of the images."""
+    maps = parameter_maps(transform)
+    return all(values.get(_DIRECTIONS, ("true",))[0] == "true" for values in maps)
 
 
 def itk_transforms(registration: object) -> list[Transform]:
@@ -114,6 +120,9 @@ def on_grid(transform: ParameterObject, grid: Image) -> ParameterObject:
     for place in range(changed.GetNumberOfParameterMaps()):
         for name, values in geometry_of(grid).items():
             changed.SetParameter(place, name, values)
+        # The images of a registration in Python have their directions whatever this says, and
+        # transformix is wrong without them.
+        changed.SetParameter(place, _DIRECTIONS, "true")
     return changed
 
 
@@ -237,6 +246,7 @@ def write_chain(maps: Sequence[ParameterMap], folder: Path) -> list[Path]:
             "DefaultPixelValue": ["0"],
             **{name: list(value) for name, value in given.items()},
             **{name: [before] for name in _INITIAL},
+            _DIRECTIONS: ["true"],
             "ResultImagePixelType": ["float"],
             "ResultImageFormat": ["nii.gz"],
         }
@@ -254,7 +264,7 @@ def _common(grid: Image) -> dict[str, list[str]]:
         "MovingImageDimension": [dimension],
         "FixedInternalImagePixelType": ["float"],
         "MovingInternalImagePixelType": ["float"],
-        "UseDirectionCosines": ["true"],
+        _DIRECTIONS: ["true"],
         **geometry_of(grid),
     }
 

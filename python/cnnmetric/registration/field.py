@@ -5,32 +5,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import itk
-
-from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
 from cnnmetric.images import warping
+from cnnmetric.images.conversion import as_itk
+from cnnmetric.images.conversion import optional_mask
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
-from cnnmetric.registration import elastix_transforms
+from cnnmetric.registration import grid as grids
+from cnnmetric.registration.checks import check_dimensions
 from cnnmetric.registration.field_level import FieldLevel
 from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.greedy import deform
-from cnnmetric.types import Image
-from cnnmetric.types import ParameterObject
-from cnnmetric.types import Transform
+from cnnmetric.registration.initial import initial_transforms
 from cnnmetric.types import VectorImage
 
 
 def register_displacement_field(
-    fixed: Image,
-    moving: Image,
+    fixed: Any,
+    moving: Any,
     *,
-    initial: ParameterObject | Transform | None = None,
+    initial: Any = None,
     model: str | Path = DEFAULT_MODEL,
     fixed_modality: str = "",
+    fixed_mask: Any = None,
+    moving_mask: Any = None,
     levels: Sequence[FieldLevel] | None = None,
     device: str = "auto",
     number_of_threads: int = 0,
@@ -43,17 +46,16 @@ def register_displacement_field(
 
     Parameters
     ----------
-    fixed, moving
-        ITK images of float, 2D or 3D as the model.
-    initial
-        Transform to start from, elastix's (``itk.ParameterObject``) or ITK's, for example that of
-        the shipped ``cnn_similarity`` and ``cnn_affine``; None if the headers align the images.
+    fixed, moving, fixed_mask, moving_mask, initial
+        As for :func:`cnnmetric.register`: images, masks and transforms of any kind. Without an
+        initial transform, the headers align the images.
     model
         Name of an installed model, or path of an ``.onnx`` file.
     fixed_modality
         Which of the model's modalities the fixed image is; empty for its first one.
     levels
-        From coarse to fine; None for three with 2, 1 and 0.7 times the model's voxel size.
+        From coarse to fine; None for three with 2, 1 and 0.7 times the model's voxel size, but not
+        finer than 0.8 times the images' voxels.
     device, number_of_threads
         As the ``CNNMetric...`` parameters of these names (docs/reference/parameters.md).
     seed
@@ -66,18 +68,18 @@ def register_displacement_field(
     itk.Image[itk.Vector[itk.F, 3], 3]
         Displacement ``T(x) - x`` in mm along the patient axes (ITK x, y, z) at every voxel x of the
         fixed image, the initial transform included: for ``itk.warp_image_filter`` and most other
-        software.
+        software. Its first voxel has the index 0, at the place of the fixed image's first one.
 
     Raises
     ------
     ModelError
         If the model cannot be used.
     DataError
-        If an image is of another type or has no contrast.
+        If an image, a mask or the initial transform cannot be used, or the images do not overlap.
     SettingsError
-        If the model does not know the modality.
+        If a level cannot be used, or the model does not know the modality.
     MetricError
-        If ONNX Runtime fails.
+        If ONNX Runtime fails, or no patch is inside of the masks.
 
     Examples
     --------
@@ -86,35 +88,46 @@ def register_displacement_field(
     ...     moving, displacement_field=field, output_parameters_from_image=fixed
     ... )
     """
+    _check_levels(levels)
+    fixed_image = as_itk(fixed, role="fixed image").image
+    moving_image = as_itk(moving, role="moving image").image
     network = DissimilarityNetwork(model, device=device, number_of_threads=number_of_threads)
-    _check_images(fixed, moving, network.dimension)
-    before = initial
-    if isinstance(initial, itk.ParameterObject):
-        transforms = elastix_transforms.to_itk(initial, fixed)
+    check_dimensions(fixed_image, moving_image, network)
+    transforms = initial_transforms(initial, fixed_image, moving_image)
+    before = None
+    if transforms:
         before = warping.composite_transform(transforms, network.dimension)
+    if levels is None:
+        least = grids.finest_that_helps(fixed_image, moving_image)
+        levels = [
+            replace(level, grid_spacing=max(level.grid_spacing, least))
+            for level in levels_for(network.spacing)
+        ]
     displacement = deform(
-        fixed,
-        moving,
+        fixed_image,
+        moving_image,
         network=network,
         fixed_modality=fixed_modality,
         initial=before,
-        levels=levels_for(network.spacing) if levels is None else levels,
+        fixed_mask=optional_mask(fixed_mask, fixed_image, role="fixed mask"),
+        moving_mask=optional_mask(moving_mask, moving_image, role="moving mask"),
+        levels=levels,
         seed=seed,
         on_iteration=on_iteration,
     )
     if before is not None:
-        first = warping.displacement_of(before, fixed)
-        displacement = warping.composed(displacement, first, fixed)
-    return warping.vector_image(displacement, fixed)
+        first = warping.displacement_of(before, fixed_image)
+        displacement = warping.composed(displacement, first, fixed_image)
+    return warping.vector_image(displacement, fixed_image)
 
 
-def _check_images(fixed: Image, moving: Image, dimension: int) -> None:
-    wanted = itk.Image[itk.F, dimension]
-    for role, image in (("fixed", fixed), ("moving", moving)):
-        if not isinstance(image, wanted):
-            msg = (
-                f"the {role} image is a {type(image).__name__} but must be an "
-                f"itk.Image[itk.F, {dimension}] for this model; cast it first "
-                "(itk.cast_image_filter)"
-            )
-            raise DataError(msg)
+def _check_levels(levels: Any) -> None:
+    if levels is None:
+        return
+    given = isinstance(levels, Sequence) and not isinstance(levels, str)
+    if not given or not all(isinstance(level, FieldLevel) for level in levels):
+        msg = (
+            f"levels is {levels!r:.200} but must be a list of cnnmetric.FieldLevel, as "
+            "[cnnmetric.FieldLevel(grid_spacing=2.0, iterations=30)]"
+        )
+        raise SettingsError(msg)

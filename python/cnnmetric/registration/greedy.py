@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.ndimage import map_coordinates
 
+from cnnmetric.errors import DataError
 from cnnmetric.errors import MetricError
 from cnnmetric.images import warping
 from cnnmetric.images.conversion import image_like
@@ -37,7 +38,8 @@ Field: TypeAlias = NDArray[np.float32]
 """Displacement in voxels along z, y, x; shape (3, z, y, x) (2D: (2, y, x))."""
 
 _TRUNCATE = 3.0  # standard deviations
-_CONTENT = 0.01  # of the range of intensities
+_CONTENT = 0.01  # of the normalised intensities
+_MOST_VOXELS = 1.5e8  # of a level's grid, for which about 15 GB are needed
 
 
 def deform(
@@ -82,7 +84,8 @@ def deform(
     """
     force = _Force(network, network.fixed_channel(fixed_modality), seed)
     images = [_normalised(network, image) for image in (fixed, moving)]
-    box = _Box(fixed, margin=network.receptive_field * network.spacing)
+    finest = min((level.grid_spacing for level in levels), default=network.spacing)
+    box = _Box(images[0], network, voxel=max(finest, network.spacing))
     dimension = network.dimension
     field, before = np.zeros((dimension, *(1,) * dimension), dtype=np.float32), 1.0
     for number, level in enumerate(levels):
@@ -91,6 +94,7 @@ def deform(
         smooth = [_smoothed(image, level.image_smoothing) for image in images]
         fixed_volume = _volume(warping.resample_image(smooth[0], grid.image()))
         moving_volume = _volume(warping.resample_image(smooth[1], grid.image(), initial))
+        _check_overlap(moving_volume)
         inside_fixed = _inside(fixed_mask, grid.image(), None)
         inside_moving = _inside(moving_mask, grid.image(), initial)
         slopes = np.stack(np.gradient(moving_volume))
@@ -157,19 +161,28 @@ class _Force:
 
 
 class _Box:
-    """The part of the fixed image that has content, with a margin."""
+    """The part of the normalised fixed image that has content, with a margin."""
 
-    def __init__(self, fixed: Image, *, margin: float) -> None:
+    def __init__(self, fixed: Image, network: DissimilarityNetwork, *, voxel: float) -> None:
+        margin = network.receptive_field * voxel
         self.spacing = np.array(fixed.GetSpacing())[::-1]
-        above = itk.array_view_from_image(fixed) - itk.array_view_from_image(fixed).min()
-        inside = np.argwhere(above > _CONTENT * above.max())
+        self._least = network.receptive_field + 2 * network.stride  # wherever the patches start
+        inside = np.argwhere(itk.array_view_from_image(fixed) > _CONTENT)
         self.first = inside.min(axis=0) - margin / self.spacing  # in voxels, z, y, x
         self.extent = (inside.max(axis=0) - self.first) * self.spacing + margin  # in mm
         self._fixed = fixed
 
     def grid(self, spacing: float) -> _Grid:
         """Return the grid of cubes that fills the box."""
-        shape = tuple(int(n) for n in np.ceil(self.extent / spacing))
+        voxels = np.maximum(np.ceil(self.extent / spacing), self._least)
+        if voxels.prod() > _MOST_VOXELS:
+            msg = (
+                f"a grid of {spacing:g} mm over {' x '.join(f'{e:.0f}' for e in self.extent)} mm "
+                f"has {voxels.prod():.1e} voxels, and {_MOST_VOXELS:.1e} is the most; give a "
+                "larger grid_spacing, or correct the images' spacing if it is not in mm"
+            )
+            raise DataError(msg)
+        shape = tuple(int(n) for n in voxels)
         axes = itk.array_from_matrix(self._fixed.GetDirection())
         corner = np.array(self._fixed.GetOrigin()) + axes @ (self.first * self.spacing)[::-1]
         return _Grid(shape, spacing, corner.tolist(), self._fixed.GetDirection())
@@ -208,6 +221,15 @@ def _smoothed(image: Image, deviation: float) -> Image:
 def _volume(image: Image) -> Volume:
     found: Volume = np.clip(itk.array_from_image(image), 0.0, 1.0)
     return found
+
+
+def _check_overlap(moving: Volume) -> None:
+    if not moving.any():
+        msg = (
+            "the moving image shows nothing where the fixed image does, as their headers and the "
+            "initial transform place them; give an initial transform that brings them together"
+        )
+        raise DataError(msg)
 
 
 def _inside(mask: Mask | None, grid: Image, transform: Transform | None) -> Volume | None:

@@ -17,7 +17,7 @@ from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.types import Image
 
 # Mean extent of a brain, in model voxels, from which on the model's own voxel size is right.
-ADULT = 150.0
+ADULT = 140.0
 FINEST = 0.7
 _ROUNDED_TO = 0.05
 # Of the images' own voxels: a finer grid has nothing more to see.
@@ -41,7 +41,7 @@ def choose_grid(fixed: Image, moving: Image, network: DissimilarityNetwork) -> G
     of the two images.
     """
     extent = content_extent(fixed, network)
-    voxels = min(mean_spacing(fixed), mean_spacing(moving))
+    least = finest_that_helps(fixed, moving)
     share = extent / (ADULT * network.spacing)
     factor = float(np.clip(round(share / _ROUNDED_TO) * _ROUNDED_TO, FINEST, 1.0))
     spacing = round(factor * network.spacing, 4)
@@ -49,11 +49,11 @@ def choose_grid(fixed: Image, moving: Image, network: DissimilarityNetwork) -> G
         f"{factor:g} times the model's {network.spacing:g} mm, because what the fixed image shows "
         f"has a mean extent of {extent:.0f} mm"
     )
-    if spacing < _OF_THE_VOXELS * voxels:
-        spacing = round(_OF_THE_VOXELS * voxels, 4)
+    if spacing < least:
+        spacing = float(f"{least:.4g}")
         reason = (
-            f"{_OF_THE_VOXELS:g} times the images' voxels of {voxels:.3g} mm; a finer grid has "
-            "nothing more to see"
+            f"{_OF_THE_VOXELS:g} times the images' voxels of {least / _OF_THE_VOXELS:.3g} mm; a "
+            "finer grid has nothing more to see"
         )
     return GridChoice(spacing=spacing, reason=reason)
 
@@ -69,6 +69,11 @@ def content_extent(image: Image, network: DissimilarityNetwork) -> float:
 def mean_spacing(image: Image) -> float:
     """Return the geometric mean of an image's voxel edges, in mm."""
     return float(np.exp(np.log(np.asarray(image.GetSpacing())).mean()))
+
+
+def finest_that_helps(fixed: Image, moving: Image) -> float:
+    """Return the voxel size, in mm, below which a grid has nothing more to see in two images."""
+    return _OF_THE_VOXELS * min(mean_spacing(fixed), mean_spacing(moving))
 
 
 def coarsest_that_fits(image: Image, network: DissimilarityNetwork) -> float:

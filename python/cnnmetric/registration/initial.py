@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import itk
+import numpy as np
 
 from cnnmetric.errors import DataError
 from cnnmetric.images import warping
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration.spatial_transform import SpatialTransform
 from cnnmetric.types import Image
+from cnnmetric.types import ParameterObject
 from cnnmetric.types import Transform
 
 _ELASTIX_SUFFIX = ".txt"
@@ -22,7 +24,7 @@ _KINDS = (
 )
 
 
-def initial_transforms(given: Any, fixed: Image) -> tuple[Transform, ...]:
+def initial_transforms(given: Any, fixed: Image, moving: Image) -> tuple[Transform, ...]:
     """Return ITK transforms from points of the fixed to points of the moving image.
 
     The last one is applied first; none if nothing is given.
@@ -32,8 +34,8 @@ def initial_transforms(given: Any, fixed: Image) -> tuple[Transform, ...]:
     given
         An ITK transform, elastix's transform parameters, the name of a file of either, an earlier
         result, or None.
-    fixed
-        The fixed image.
+    fixed, moving
+        The images.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def initial_transforms(given: Any, fixed: Image) -> tuple[Transform, ...]:
     elif isinstance(given, itk.ParameterObject):
         transforms = elastix_transforms.to_itk(given, fixed)
     elif isinstance(given, (str, Path)):
-        transforms = _read(Path(given), fixed)
+        transforms = _read(Path(given), fixed, moving)
     elif hasattr(given, "TransformPoint") and hasattr(given, "GetNameOfClass"):
         transforms = [given]
     else:
@@ -63,16 +65,31 @@ def initial_transforms(given: Any, fixed: Image) -> tuple[Transform, ...]:
     return tuple(transforms)
 
 
-def _read(file: Path, fixed: Image) -> list[Transform]:
+def _read(file: Path, fixed: Image, moving: Image) -> list[Transform]:
     if not file.is_file():
         msg = f"there is no file {file} with an initial transform"
         raise DataError(msg)
     try:
         if file.suffix == _ELASTIX_SUFFIX:
-            return elastix_transforms.to_itk(elastix_transforms.read_chain(file), fixed)
+            chain = elastix_transforms.read_chain(file)
+            _check_directions(file, chain, fixed, moving)
+            return elastix_transforms.to_itk(chain, fixed)
         # Of several transforms in a file, as in a composite one, the last is applied first.
         return list(itk.transformread(str(file)))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         msg = f"{file} cannot be read as a transform ({reason}); give {_KINDS}"
         raise DataError(msg) from error
+
+
+def _check_directions(file: Path, chain: ParameterObject, *images: Image) -> None:
+    straight = all(
+        np.allclose(itk.array_from_matrix(image.GetDirection()), np.eye(image.GetImageDimension()))
+        for image in images
+    )
+    if not straight and not elastix_transforms.uses_directions(chain):
+        msg = (
+            f'{file} was made with (UseDirectionCosines "false"), in coordinates without the '
+            'directions of these images; make it with "true"'
+        )
+        raise DataError(msg)

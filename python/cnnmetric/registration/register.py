@@ -11,17 +11,15 @@ from typing import get_args
 
 from cnnmetric.errors import SettingsError
 from cnnmetric.images.conversion import as_itk
-from cnnmetric.images.conversion import as_mask
+from cnnmetric.images.conversion import optional_mask
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from cnnmetric.registration.checks import check_dimensions
 from cnnmetric.registration.initial import initial_transforms
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.run import RegistrationRun
-from cnnmetric.registration.run import check_dimensions
 from cnnmetric.types import Deformation
-from cnnmetric.types import Image
-from cnnmetric.types import Mask
 
 # elastix's stages of every kind of deformation; the displacement field comes after its own.
 _STAGES: dict[Deformation, tuple[str, ...]] = {
@@ -125,9 +123,10 @@ def register(
         network=network,
         model=str(model),
         fixed_modality=_modality(network, fixed_modality),
-        initial=initial_transforms(initial, fixed_image),
-        fixed_mask=_mask(fixed_mask, fixed_image, "fixed mask"),
-        moving_mask=_mask(moving_mask, moving_image, "moving mask"),
+        initial=initial_transforms(initial, fixed_image, moving_image),
+        fixed_mask=optional_mask(fixed_mask, fixed_image, role="fixed mask"),
+        moving_mask=optional_mask(moving_mask, moving_image, role="moving mask"),
+        grid_spacing=grid_spacing,
         device=device,
         threads=threads,
         seed=seed,
@@ -135,11 +134,11 @@ def register(
         verbose=verbose,
     )
     if deformation == "field":
-        finest = run.choose_grid(grid_spacing)
+        finest = run.choose_grid()
         run.run_elastix(_STAGES[deformation], finest=None)
         run.run_field(finest=finest)
     elif deformation == "bspline":
-        run.run_elastix(_STAGES[deformation], finest=run.choose_grid(grid_spacing))
+        run.run_elastix(_STAGES[deformation], finest=run.choose_grid())
     else:
         run.run_elastix(_STAGES[deformation], finest=grid_spacing)
     return run.result(
@@ -157,10 +156,6 @@ def register(
             "seed": seed,
         },
     )
-
-
-def _mask(given: Any, image: Image, role: str) -> Mask | None:
-    return None if given is None else as_mask(given, image, role=role)
 
 
 def _modality(network: DissimilarityNetwork, fixed_modality: str) -> str:

@@ -13,9 +13,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import itk
-
-from cnnmetric.errors import DataError
 from cnnmetric.images import warping
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin import iteration
@@ -60,7 +57,7 @@ class RegistrationRun:
         the images on each other.
     fixed_mask, moving_mask
         On the grid of their image, or None.
-    device, threads, seed, on_iteration, verbose
+    grid_spacing, device, threads, seed, on_iteration, verbose
         As for :func:`cnnmetric.register`.
     """
 
@@ -75,6 +72,7 @@ class RegistrationRun:
         initial: tuple[Transform, ...],
         fixed_mask: Mask | None,
         moving_mask: Mask | None,
+        grid_spacing: float | None,
         device: str,
         threads: int,
         seed: int,
@@ -87,26 +85,24 @@ class RegistrationRun:
         self._fixed_mask, self._moving_mask = fixed_mask, moving_mask
         self._device, self._threads, self._seed = device, threads, seed
         self._on_iteration, self._verbose = on_iteration, verbose
+        self._grid_spacing = grid_spacing
+        self._finest_that_helps = grids.finest_that_helps(fixed, moving)
+        if grid_spacing is not None:
+            self._finest_that_helps = min(self._finest_that_helps, grid_spacing)
         self._notes: list[str] = []
         self._stages: list[Stage] = []
         # Of ITK, the last to be applied first; and elastix's maps, in the order of application.
         self._transforms = initial
         self._elastix: tuple[Mapping[str, Sequence[str]] | None, ...] = (None,) * len(initial)
 
-    def choose_grid(self, wanted: float | None) -> float:
-        """Return the voxel size of the finest level, in mm, and say why.
-
-        Raises
-        ------
-        DataError
-            If the fixed image is too small for the network.
-        """
+    def choose_grid(self) -> float:
+        """Return the voxel size of the finest level, in mm, and say why."""
         limit = grids.coarsest_that_fits(self._fixed, self._network)
-        if wanted is None:
+        if self._grid_spacing is None:
             choice = grids.choose_grid(self._fixed, self._moving, self._network)
             chosen, reason = choice.spacing, choice.reason
         else:
-            chosen, reason = wanted, "as asked for"
+            chosen, reason = self._grid_spacing, "as asked for"
         if chosen > limit:
             chosen, reason = limit, "the coarsest at which the fixed image holds two patches"
         self._note(f"finest grid: {chosen:g} mm ({reason})")
@@ -214,8 +210,7 @@ class RegistrationRun:
         grid = lengths[_GRID]
         if last is not None:
             grid = [*(max(spacing, last) for spacing in grid[:-1]), last]
-        limit = grids.coarsest_that_fits(self._fixed, self._network)
-        lengths[_GRID] = [min(spacing, limit) for spacing in grid]
+        lengths[_GRID] = [self._bearable(spacing) for spacing in grid]
         for key, numbers in lengths.items():
             parameters.SetParameter(0, key, [f"{number:g}" for number in numbers])
         if self._initial and "AutomaticTransformInitialization" in values:
@@ -225,12 +220,16 @@ class RegistrationRun:
 
     def _levels(self, finest: float) -> list[FieldLevel]:
         levels = levels_for(self._network.spacing)
-        limit = grids.coarsest_that_fits(self._fixed, self._network)
         spacings = [*(max(level.grid_spacing, finest) for level in levels[:-1]), finest]
         return [
-            replace(level, grid_spacing=min(spacing, limit))
+            replace(level, grid_spacing=self._bearable(spacing))
             for level, spacing in zip(levels, spacings, strict=True)
         ]
+
+    def _bearable(self, spacing: float) -> float:
+        """Return a voxel size that the images can bear, as near to the one wanted as possible."""
+        limit = grids.coarsest_that_fits(self._fixed, self._network)
+        return min(max(spacing, self._finest_that_helps), limit)
 
     def _transform(self) -> Transform | None:
         if not self._transforms:
@@ -268,25 +267,3 @@ class RegistrationRun:
 def _own(maps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return elastix's maps but for that of a transform that was handed over from outside."""
     return [values for values in maps if values["Transform"] != ("ExternalTransform",)]
-
-
-def check_dimensions(fixed: Image, moving: Image, network: DissimilarityNetwork) -> None:
-    """Refuse images of another dimension than the model.
-
-    Raises
-    ------
-    DataError
-        Naming all three.
-    """
-    found = [int(image.GetImageDimension()) for image in (fixed, moving)]
-    if found != [network.dimension] * 2:
-        msg = (
-            f"the fixed image is {found[0]}D, the moving image {found[1]}D and the model "
-            f"{network.dimension}D; all three must be the same"
-        )
-        raise DataError(msg)
-    for role, image in (("fixed", fixed), ("moving", moving)):
-        if min(itk.size(image)) < 2:
-            size = " x ".join(str(int(n)) for n in itk.size(image))
-            msg = f"the {role} image has {size} voxels; at least 2 along every axis are needed"
-            raise DataError(msg)
