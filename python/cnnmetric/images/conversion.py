@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
+from cnnmetric.images import warping
 from cnnmetric.images.files import read_image
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
@@ -120,11 +121,7 @@ def as_mask(given: Any, grid: Image, *, role: str) -> Mask:
             f"{grid.GetImageDimension()}D; both must have the same dimension"
         )
         raise DataError(msg)
-    nearest = itk.NearestNeighborInterpolateImageFunction.New(mask)
-    on_grid = itk.resample_image_filter(
-        mask, interpolator=nearest, reference_image=grid, use_reference_image=True
-    )
-    inside = itk.array_view_from_image(on_grid) != 0
+    inside = itk.array_view_from_image(warping.resample_labels(mask, grid)) != 0
     if not inside.any():
         msg = f"the {role} holds no voxel of its image; check its header, or leave it out"
         raise DataError(msg)
