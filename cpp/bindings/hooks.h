@@ -17,6 +17,10 @@ DefineInterruption(pybind11::module_ & module);
 void
 DefineIterationCallback(pybind11::module_ & module);
 
+/** Make Python warnings (UserWarning) of the metric's warnings. */
+void
+SendWarningsToPython();
+
 } // namespace cnnmetric
 
 #endif

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layoutProbe.h"
 
+#include "cnnmetricText.h"
+
 #include "elxElastixTemplate.h"
 #include "elxMainBase.h"
 #include "itkAdvancedImageToImageMetric.h"
@@ -98,7 +100,7 @@ ProbeLayout()
     problem = Expect("members of itk::AdvancedImageToImageMetric",
                      "sampler 1, ratio 0.25",
                      "sampler " + std::to_string(metric->GetUseImageSampler()) + ", ratio " +
-                       std::to_string(metric->GetRequiredRatioOfValidSamples()));
+                       ToText(metric->GetRequiredRatioOfValidSamples()));
   }
   return problem;
 }

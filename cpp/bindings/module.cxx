@@ -39,6 +39,7 @@ PYBIND11_MODULE(_core, module)
   module.def("take_last_error", &cnnmetric::TakeLastError);
   cnnmetric::DefineInterruption(module);
   cnnmetric::DefineIterationCallback(module);
+  cnnmetric::SendWarningsToPython();
   cnnmetric::DefineSettings(module);
   cnnmetric::DefineMetricOnArrays(module);
   cnnmetric::DefineNetworkOnArrays(module);

@@ -18,6 +18,7 @@ PYBIND11_MODULE(_itkv4, module)
   module.doc() = "CNNMetric for ITKv4's registration framework; use the package, not this module.";
   cnnmetric::RegisterErrors();
   cnnmetric::DefineInterruption(module);
+  cnnmetric::SendWarningsToPython();
   cnnmetric::DefineSettings(module);
   // This library has its own copy of the code that loads ONNX Runtime, so it has to be told as well.
   module.def("use_onnxruntime", &cnnmetric::Network::UseRuntimeLibrary, py::arg("library"));

@@ -40,7 +40,8 @@ namespace elastix
  *    The default is the size nearest to 33 that fits the model.
  * \parameter CNNMetricGridSpacing: voxel size of the evaluation grid in mm.\n
  *    <tt>(CNNMetricGridSpacing 2.0 1.0)</tt>\n
- *    The default is the model's training voxel size times the level's FixedImagePyramidSchedule factor.
+ *    The default is the model's training voxel size times the level's FixedImagePyramidSchedule factor; less, with a
+ *    warning, where the fixed image would hold no patch.
  * \parameter CNNMetricDevice: "auto", "cpu" or "cuda:N".\n
  *    <tt>(CNNMetricDevice "auto")</tt>\n
  *    The default is "auto": the first CUDA device if it can be used, else the CPU.
@@ -77,6 +78,10 @@ public:
   /** Use an image sampler if the parameter file names one. elastix hands out the samplers after this. */
   int
   BeforeAll() override;
+
+  /** Refuse images that the pyramid cannot smooth, because it would say so in words of its own. */
+  void
+  BeforeRegistration() override;
 
   /** Read this level's parameters. */
   void

@@ -5,6 +5,7 @@
 #include "cnnmetricHooks.h"
 #include "cnnmetricLastError.h"
 #include "cnnmetricModelDirectory.h"
+#include "cnnmetricText.h"
 #include "elxCNNMetric.h"
 #include "elxStepSize.h"
 
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 
 namespace elastix
 {
@@ -36,6 +36,39 @@ CNNMetric<TElastix>::BeforeAll()
 {
   this->SetUseImageSampler(itk::Deref(this->GetElastix()).GetNumberOfImageSamplers() > 0);
   return 0;
+}
+
+
+template <typename TElastix>
+void
+CNNMetric<TElastix>::BeforeRegistration()
+{
+  cnnmetric::Guard([this] {
+    unsigned int numberOfLevels = 3; // elastix's default
+    itk::Deref(Superclass2::GetConfiguration())
+      .ReadParameter(numberOfLevels, "NumberOfResolutions", this->GetComponentLabel(), 0, 0, false);
+    const auto check = [=](const auto & image, const std::string & role, const std::string & pyramid) {
+      const auto size = image.GetLargestPossibleRegion().GetSize();
+      // ITK's recursive Gaussian filter needs four voxels, and leaves out an axis of one voxel.
+      const auto isTooThin = [](const auto length) { return length > 1 && length < 4; };
+      const bool smooths = pyramid.find("Smoothing") != std::string::npos ||
+                           (pyramid.find("Generic") != std::string::npos && numberOfLevels > 1);
+      if (smooths && std::any_of(size.begin(), size.end(), isTooThin))
+      {
+        throw cnnmetric::Error("The " + role + " image has " + cnnmetric::JoinAxes(size) + " voxels, but " + pyramid +
+                               " needs at least 4 along every axis, and a patch of the network needs more. Pad or "
+                               "resample the image, or register its slices with a model for 2D images.");
+      }
+    };
+    const auto & elastix = itk::Deref(this->GetElastix());
+    const auto   index = GetMetricIndex();
+    check(itk::Deref(elastix.GetFixedImage(std::min(index, elastix.GetNumberOfFixedImages() - 1))),
+          "fixed",
+          itk::Deref(elastix.GetElxFixedImagePyramidBase()).elxGetClassName());
+    check(itk::Deref(elastix.GetMovingImage(std::min(index, elastix.GetNumberOfMovingImages() - 1))),
+          "moving",
+          itk::Deref(elastix.GetElxMovingImagePyramidBase()).elxGetClassName());
+  });
 }
 
 
@@ -82,8 +115,15 @@ CNNMetric<TElastix>::Initialize()
     Superclass1::Initialize();
     timer.Stop();
     log::info(this->DescribeSetup());
-    log::info(std::ostringstream{} << "Initialization of CNNMetric took: "
-                                   << static_cast<std::int64_t>(timer.GetMean() * 1000) << " ms.");
+    if (const std::string & warning = this->GetPatchMetric().GetWarning(); !warning.empty())
+    {
+      const unsigned int level = this->m_Registration->GetAsITKBaseType()->GetCurrentLevel();
+      const std::string  text = "CNNMetric, resolution " + std::to_string(level) + ": " + warning;
+      log::warn(text);
+      cnnmetric::StopUnless(cnnmetric::GetHooks().warn(text));
+    }
+    log::info(cnnmetric::TextStream{} << "Initialization of CNNMetric took: "
+                                      << static_cast<std::int64_t>(timer.GetMean() * 1000) << " ms.");
   });
 }
 
@@ -170,7 +210,7 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
   if (const auto gridSpacing = Read<double>("CNNMetricGridSpacing", level))
   {
     require(*gridSpacing > 0.0 && std::isfinite(*gridSpacing),
-            "CNNMetricGridSpacing is " + std::to_string(*gridSpacing) +
+            "CNNMetricGridSpacing is " + cnnmetric::ToText(*gridSpacing) +
               " but must be a positive number of mm. Leave it out for the default.");
     settings.gridSpacing = *gridSpacing;
   }

@@ -95,13 +95,13 @@ template <typename TFixedImage, typename TMovingImage>
 void
 CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
 {
+  m_PatchMetric.Configure(m_Settings); // first, because it checks the settings
   // This has to come before Superclass::Initialize(), which gives every thread of the interpolator its scratch memory.
   if (m_Settings.numberOfThreads > 0)
   {
     this->SetNumberOfWorkUnits(m_Settings.numberOfThreads);
   }
   Superclass::Initialize();
-  m_PatchMetric.Configure(m_Settings);
 
   const auto & fixedImage = *this->GetFixedImage();
   const auto   interpolator = LinearInterpolateImageFunction<FixedImageType, double>::New();

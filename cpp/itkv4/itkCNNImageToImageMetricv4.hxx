@@ -75,6 +75,10 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::Initialize()
                              GetFixedDomain(),
                              m_OriginalFixedImage ? *m_OriginalFixedImage : *this->GetFixedImage(),
                              m_OriginalMovingImage ? *m_OriginalMovingImage : *this->GetMovingImage());
+    if (!m_PatchMetric.GetWarning().empty())
+    {
+      cnnmetric::StopUnless(cnnmetric::GetHooks().warn("CNNImageToImageMetricv4: " + m_PatchMetric.GetWarning()));
+    }
   });
 }
 

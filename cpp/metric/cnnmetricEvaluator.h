@@ -137,11 +137,19 @@ private:
   std::int64_t
   PatchesPerEdge(unsigned int blockEdge) const;
 
+  /** Find out which patches count. If the centres of all of them miss the fixed mask, move the grid onto it. */
+  void
+  SelectFixedPatches(const std::function<bool(const PointType &)> & isInside);
+
   bool
   HasFixedPatch(const BlockType & block) const;
 
   void
   EvaluateBlock(const WarpType & warp, const BlockType & block, Worker & worker, Maps * maps) const;
+
+  /** Run the network on a block that WarpBlock and WeighPatches have filled in. */
+  void
+  RunNetwork(const BlockType & block, const IndexType & size, Worker & worker) const;
 
   /** Eq. 5 for one block: at every voxel the gradient of the network, times that of the moving image, times the
    * Jacobian of the transform. */

@@ -3,11 +3,13 @@
 #define cnnmetricEvaluator_hxx
 
 #include "cnnmetricBoxSum.h"
+#include "cnnmetricEvaluatorPatches.hxx"
 #include "cnnmetricParallel.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <utility>
 
@@ -30,6 +32,10 @@ struct Evaluator<VDimension>::Worker
   std::vector<itk::CovariantVector<float, VDimension>> movingGradient{};
   /** Per voxel: 1 where T(x) is inside the moving buffer. */
   std::vector<float> inBuffer{};
+  /** Whether the current block holds nothing but background, so that its derivative is zero. */
+  bool isBackground{};
+  /** What the network says of a block of background, by the number of its patches. */
+  std::map<IndexType, std::vector<float>> dissimilarityOfBackground{};
 
   bool                wantsDerivative{};
   Evaluation          sums{};
@@ -50,100 +56,13 @@ Evaluator<VDimension>::Evaluator(std::shared_ptr<const Network> network,
   , m_FixedChannel(fixedChannel)
   , m_Grid(grid)
   , m_MovingNormalisation(movingNormalisation)
-  , m_FixedIntensities(NumberOfElements(grid.GetSize()))
-  , m_IsFixedPatch(NumberOfElements(grid.GetNumberOfPatches()), 1)
 {
-  ForEachIndex(grid.GetSize(), [&](const IndexType & voxel, const std::size_t offset) {
+  SelectFixedPatches(fixedDomain.isInside);
+  m_FixedIntensities.resize(NumberOfElements(m_Grid.GetSize()));
+  ForEachIndex(m_Grid.GetSize(), [&](const IndexType & voxel, const std::size_t offset) {
     m_FixedIntensities[offset] =
-      static_cast<float>(fixedNormalisation.Apply(fixedDomain.intensity(grid.GetPoint(voxel))));
+      static_cast<float>(fixedNormalisation.Apply(fixedDomain.intensity(m_Grid.GetPoint(voxel))));
   });
-  if (fixedDomain.isInside)
-  {
-    ForEachIndex(grid.GetNumberOfPatches(), [&](const IndexType & patch, const std::size_t offset) {
-      m_IsFixedPatch[offset] = fixedDomain.isInside(grid.GetPoint(grid.GetCentre(patch)));
-    });
-    if (std::none_of(m_IsFixedPatch.begin(), m_IsFixedPatch.end(), [](const auto inside) { return inside != 0; }))
-    {
-      throw Error("The fixed mask leaves no patch: none of the " + std::to_string(m_IsFixedPatch.size()) +
-                  " patch centres of this resolution is inside of it. Check that the mask lies on the fixed image, or "
-                  "make it larger.");
-    }
-  }
-}
-
-
-template <unsigned int VDimension>
-std::int64_t
-Evaluator<VDimension>::PatchesPerEdge(const unsigned int blockEdge) const
-{
-  const unsigned int p = m_Grid.GetReceptiveField();
-  const unsigned int s = m_Grid.GetStride();
-  if (blockEdge < p || (blockEdge - p) % s != 0)
-  {
-    throw Error("A block of " + std::to_string(blockEdge) +
-                " voxels does not fit this model: CNNMetricBlockSize must be " + std::to_string(p) + " + " +
-                std::to_string(s) + " k with k = 0, 1, 2, ...; the nearest is " +
-                std::to_string(this->NearestBlockSize(blockEdge)) + ".");
-  }
-  return (blockEdge - p) / s + 1;
-}
-
-
-template <unsigned int VDimension>
-unsigned int
-Evaluator<VDimension>::NearestBlockSize(const unsigned int blockEdge) const
-{
-  const unsigned int p = m_Grid.GetReceptiveField();
-  const unsigned int s = m_Grid.GetStride();
-  return blockEdge < p ? p : p + (blockEdge - p + s / 2) / s * s;
-}
-
-
-template <unsigned int VDimension>
-auto
-Evaluator<VDimension>::TileAll(const unsigned int blockEdge) const -> BlocksType
-{
-  return TileCompletely(m_Grid.GetNumberOfPatches(), PatchesPerEdge(blockEdge));
-}
-
-
-template <unsigned int VDimension>
-auto
-Evaluator<VDimension>::DrawBlocks(const unsigned int numberOfBlocks,
-                                  const unsigned int blockEdge,
-                                  GeneratorType &    generator) const -> BlocksType
-{
-  const RandomBlocks<VDimension> randomBlocks(m_Grid.GetNumberOfPatches(), PatchesPerEdge(blockEdge));
-  return randomBlocks.Draw(numberOfBlocks, generator, [this](const BlockType & block) { return HasFixedPatch(block); });
-}
-
-
-template <unsigned int VDimension>
-std::size_t
-Evaluator<VDimension>::GetNumberOfPatchesPerBlock(const unsigned int blockEdge) const
-{
-  std::size_t product = 1;
-  for (const std::int64_t patches : m_Grid.GetNumberOfPatches())
-  {
-    product *= static_cast<std::size_t>(std::min(patches, PatchesPerEdge(blockEdge)));
-  }
-  return product;
-}
-
-
-template <unsigned int VDimension>
-bool
-Evaluator<VDimension>::HasFixedPatch(const BlockType & block) const
-{
-  bool found = false;
-  ForEachIndex(block.numberOfPatches, [&](IndexType patch, std::size_t) {
-    for (unsigned int d = 0; d < VDimension; ++d)
-    {
-      patch[d] += block.firstPatch[d];
-    }
-    found = found || (m_Grid.ContainsPatch(patch) && m_IsFixedPatch[Offset(patch, m_Grid.GetNumberOfPatches())]);
-  });
-  return found;
 }
 
 
@@ -228,11 +147,7 @@ Evaluator<VDimension>::EvaluateBlock(const WarpType &  warp,
     return;
   }
 
-  // Eq. 2: N for every patch of the block. Its derivative by every voxel of I'_m is the first factor of Eq. 5.
-  const std::vector<std::int64_t> memoryOrder(size.rbegin(), size.rend());
-  Network::Gradients              gradients{};
-  gradients[1 - m_FixedChannel] = worker.wantsDerivative ? &worker.gradient : nullptr;
-  m_Network->Evaluate(memoryOrder, worker.patches, worker.weights, worker.dissimilarity, gradients);
+  RunNetwork(block, size, worker);
   worker.sums.weight += weight;
   worker.sums.value +=
     std::inner_product(worker.weights.begin(), worker.weights.end(), worker.dissimilarity.begin(), 0.0);
@@ -251,9 +166,42 @@ Evaluator<VDimension>::EvaluateBlock(const WarpType &  warp,
     });
   }
 
-  if (worker.wantsDerivative)
+  if (worker.wantsDerivative && !worker.isBackground)
   {
     AccumulateDerivative(warp, firstVoxel, size, worker);
+  }
+}
+
+
+template <unsigned int VDimension>
+void
+Evaluator<VDimension>::RunNetwork(const BlockType & block, const IndexType & size, Worker & worker) const
+{
+  // Many blocks of an image with wide margins hold no voxel but background. The network sees the same numbers in each
+  // that is as large, so it runs for the first of them; and without a gradient of I'_m there is no derivative.
+  worker.isBackground =
+    std::all_of(worker.patches.begin(), worker.patches.end(), [](const float value) { return value == 0.0f; }) &&
+    std::all_of(worker.movingGradient.begin(), worker.movingGradient.end(), [](const auto & gradient) {
+      return gradient == itk::CovariantVector<float, VDimension>(0.0f);
+    });
+  if (worker.isBackground)
+  {
+    const auto known = worker.dissimilarityOfBackground.find(block.numberOfPatches);
+    if (known != worker.dissimilarityOfBackground.end())
+    {
+      worker.dissimilarity = known->second;
+      return;
+    }
+  }
+
+  // Eq. 2: N for every patch of the block. Its derivative by every voxel of I'_m is the first factor of Eq. 5.
+  const std::vector<std::int64_t> memoryOrder(size.rbegin(), size.rend());
+  Network::Gradients              gradients{};
+  gradients[1 - m_FixedChannel] = worker.wantsDerivative ? &worker.gradient : nullptr;
+  m_Network->Evaluate(memoryOrder, worker.patches, worker.weights, worker.dissimilarity, gradients);
+  if (worker.isBackground)
+  {
+    worker.dissimilarityOfBackground[block.numberOfPatches] = worker.dissimilarity;
   }
 }
 

@@ -5,6 +5,7 @@
 #include "cnnmetricError.h"
 
 #include <functional>
+#include <string>
 
 namespace cnnmetric
 {
@@ -30,6 +31,8 @@ struct Hooks
   std::function<bool()> mayGoOn{ [] { return true; } };
   /** Called after every iteration. */
   std::function<bool(const Iteration &)> afterIteration{ [](const Iteration &) { return true; } };
+  /** Called with what the user should know about a registration that goes on. */
+  std::function<bool(const std::string &)> warn{ [](const std::string &) { return true; } };
 };
 
 inline Hooks &

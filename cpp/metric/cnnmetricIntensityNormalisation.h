@@ -3,12 +3,14 @@
 #define cnnmetricIntensityNormalisation_h
 
 #include "cnnmetricError.h"
+#include "cnnmetricText.h"
 
 #include <itkImageRegionConstIterator.h>
 
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace cnnmetric
@@ -43,11 +45,25 @@ public:
     const double upper = Quantile(values, upperQuantile);
     if (!(upper > normalisation.m_Lower))
     {
-      throw Error("The " + role + " image is constant (or nearly: its " + std::to_string(lowerQuantile) + " and " +
-                  std::to_string(upperQuantile) + " quantiles are equal), so there is nothing to register.");
+      throw Error("The " + role + " image is constant (or nearly: its " + ToText(lowerQuantile) + " and " +
+                  ToText(upperQuantile) + " quantiles are equal), so there is nothing to register." +
+                  AdviceOnPixelType<typename TImage::PixelType>(role));
+    }
+    if (std::is_integral_v<typename TImage::PixelType> && upper - normalisation.m_Lower < FewestLevels)
+    {
+      normalisation.m_Warning = "The " + role + " image has no more than " +
+                                ToText(std::floor(upper - normalisation.m_Lower) + 1.0) + " grey levels." +
+                                AdviceOnPixelType<typename TImage::PixelType>(role);
     }
     normalisation.m_Scale = 1.0 / (upper - normalisation.m_Lower);
     return normalisation;
+  }
+
+  /** What the user should know about the image; empty if there is nothing. */
+  const std::string &
+  GetWarning() const
+  {
+    return m_Warning;
   }
 
   double
@@ -71,6 +87,23 @@ public:
   }
 
 private:
+  /** An image of whole numbers with fewer levels has lost most of its contrast. */
+  static constexpr double FewestLevels = 16.0;
+
+  /** elastix converts images to its internal pixel type, and an image of 0..1 becomes one of two values. */
+  template <typename TPixel>
+  static std::string
+  AdviceOnPixelType(const std::string & role)
+  {
+    if (!std::is_integral_v<TPixel>)
+    {
+      return "";
+    }
+    const std::string parameter = (role == "fixed" ? "Fixed" : "Moving") + std::string("InternalImagePixelType");
+    return " elastix's internal pixel type of this registration cuts off decimals. If the image has any, write (" +
+           parameter + " \"float\").";
+  }
+
   /** A quantile by linear interpolation between order statistics, as numpy.quantile computes it by default. Reorders
    * the values. */
   static double
@@ -93,6 +126,8 @@ private:
 
   double m_Lower{ 0.0 };
   double m_Scale{ 1.0 };
+
+  std::string m_Warning{};
 };
 
 } // namespace cnnmetric

@@ -2,7 +2,7 @@
 #ifndef cnnmetricPatchGrid_h
 #define cnnmetricPatchGrid_h
 
-#include "cnnmetricError.h"
+#include "cnnmetricGridSize.h"
 
 #include <itkContinuousIndex.h>
 #include <itkImageBase.h>
@@ -10,7 +10,8 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <sstream>
+#include <functional>
+#include <optional>
 
 namespace cnnmetric
 {
@@ -40,20 +41,19 @@ public:
     : m_ReceptiveField(receptiveField)
     , m_Stride(stride)
   {
+    const GridSize<VDimension>               gridSize(image, region);
+    const IndexType                          available = gridSize.GetNumberOfVoxels(spacing, receptiveField);
     itk::ContinuousIndex<double, VDimension> first;
     for (unsigned int d = 0; d < VDimension; ++d)
     {
-      const double extent = static_cast<double>(region.GetSize(d) - 1) * image.GetSpacing()[d];
-      // Without the small tolerance, a grid of the image's own spacing would lose its last voxel to rounding.
-      const auto available = static_cast<std::int64_t>(std::floor(extent / spacing + 1e-6)) + 1;
-      if (available < static_cast<std::int64_t>(receptiveField))
-      {
-        ThrowTooSmall(image, region, spacing);
-      }
-      m_NumberOfPatches[d] = (available - receptiveField) / stride + 1;
+      const double extent = gridSize.GetExtent(d);
+      m_NumberOfPatches[d] = (available[d] - receptiveField) / stride + 1;
       m_Size[d] = receptiveField + stride * (m_NumberOfPatches[d] - 1);
       const double margin = 0.5 * (extent - static_cast<double>(m_Size[d] - 1) * spacing);
       first[d] = static_cast<double>(region.GetIndex(d)) + margin / image.GetSpacing()[d];
+      m_Margin[d] = margin / spacing;
+      m_Extent[d] = extent / spacing;
+      m_ImageSpacing[d] = image.GetSpacing()[d] / spacing;
       for (unsigned int row = 0; row < VDimension; ++row)
       {
         m_Step[d][row] = image.GetDirection()(row, d) * spacing;
@@ -112,6 +112,13 @@ public:
     return voxel;
   }
 
+  /** The same grid, moved by less than a stride per axis, so that the centres of patches lie on a mask that the centres
+   * of this grid miss: on as many of its points as one move allows, or nearly.
+   * \param isInside whether a point, in mm, is inside the mask
+   * \return nothing if no place for a centre inside the image is inside the mask */
+  std::optional<PatchGrid>
+  MovedOnto(const std::function<bool(const PointType &)> & isInside) const;
+
   bool
   Contains(const IndexType & voxel) const
   {
@@ -125,6 +132,9 @@ public:
   }
 
 private:
+  /** Points at which MovedOnto looks at the mask between the voxels of the image: a second or two. */
+  static constexpr double LargestSearch = 16e6;
+
   static bool
   IsWithin(const IndexType & index, const IndexType & size)
   {
@@ -138,32 +148,20 @@ private:
     return true;
   }
 
-  void
-  ThrowTooSmall(const ImageBaseType &                      image,
-                const typename ImageBaseType::RegionType & region,
-                const double                               spacing) const
-  {
-    std::ostringstream message;
-    message << "The fixed image is smaller than the network's receptive field: it measures";
-    for (unsigned int d = 0; d < VDimension; ++d)
-    {
-      message << (d ? " x " : " ") << static_cast<double>(region.GetSize(d)) * image.GetSpacing()[d];
-    }
-    message << " mm, but a patch of " << m_ReceptiveField << " voxels at a grid spacing of " << spacing << " mm needs "
-            << m_ReceptiveField * spacing
-            << " mm along every axis. Lower CNNMetricGridSpacing for this resolution, use fewer "
-            << "resolutions, or pad the image.";
-    throw Error(message.str());
-  }
-
-  unsigned int                                            m_ReceptiveField{ 1 };
-  unsigned int                                            m_Stride{ 1 };
-  IndexType                                               m_Size{};
-  IndexType                                               m_NumberOfPatches{};
-  PointType                                               m_Origin{};
+  unsigned int m_ReceptiveField{ 1 };
+  unsigned int m_Stride{ 1 };
+  IndexType    m_Size{};
+  IndexType    m_NumberOfPatches{};
+  PointType    m_Origin{};
+  /** In voxels of the grid: the space before its first voxel, the region's extent, and the image's voxel size. */
+  std::array<double, VDimension>                          m_Margin{};
+  std::array<double, VDimension>                          m_Extent{};
+  std::array<double, VDimension>                          m_ImageSpacing{};
   std::array<itk::Vector<double, VDimension>, VDimension> m_Step{};
 };
 
 } // namespace cnnmetric
+
+#include "cnnmetricPatchGrid.hxx"
 
 #endif

@@ -100,11 +100,33 @@ public:
     return m_GridSpacing;
   }
 
+  /** What the user should know about this level, for example that its grid is finer than asked for; empty if there is
+   * nothing. Valid after StartLevel. */
+  const std::string &
+  GetWarning() const
+  {
+    return m_Warning;
+  }
+
   /** One line for the log; valid after StartLevel. */
   std::string
   Describe(const SamplingRequest & request, unsigned int numberOfWorkers) const;
 
 private:
+  static void
+  CheckSettings(const Settings & settings);
+
+  /** The spacing of the settings, or the default where there is none; adds to the warning. */
+  double
+  ChooseGridSpacing(const GridSize<VDimension> & gridSize);
+
+  /** Throw Error if a block has more voxels than a network can hold. */
+  void
+  CheckBlockSize() const;
+
+  void
+  Warn(const std::string & text);
+
   /** Number of random blocks per evaluation; 0 for the whole grid. */
   unsigned int
   GetNumberOfBlocks(const SamplingRequest & request) const;
@@ -120,6 +142,7 @@ private:
   std::string                          m_NetworkDevice{};
   std::unique_ptr<const EvaluatorType> m_Evaluator{};
   double                               m_GridSpacing{};
+  std::string                          m_Warning{};
   unsigned int                         m_BlockSize{ 0 };
   /** Tiles of the whole grid. */
   BlocksType m_Tiles{};

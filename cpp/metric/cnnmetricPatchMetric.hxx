@@ -3,7 +3,7 @@
 #define cnnmetricPatchMetric_hxx
 
 #include <algorithm>
-#include <sstream>
+#include <cmath>
 #include <thread>
 
 namespace cnnmetric
@@ -13,6 +13,7 @@ template <unsigned int VDimension>
 void
 PatchMetric<VDimension>::Configure(const Settings & settings)
 {
+  CheckSettings(settings);
   m_Settings = settings;
   m_Evaluator.reset();
   if (!m_Network || m_Network->GetInformation().path != settings.modelPath || m_NetworkDevice != settings.device)
@@ -40,10 +41,13 @@ PatchMetric<VDimension>::StartLevel(const ImageBaseType &                      g
                                     const TMovingImage &                       originalMovingImage)
 {
   const ModelInformation & model = m_Network->GetInformation();
-  const auto               normalise = [&model](const auto & image, const char * const role) {
-    return IntensityNormalisation::FromImage(image, model.lowerQuantile, model.upperQuantile, role);
+  const auto               normalise = [&model, this](const auto & image, const char * const role) {
+    auto normalisation = IntensityNormalisation::FromImage(image, model.lowerQuantile, model.upperQuantile, role);
+    Warn(normalisation.GetWarning());
+    return normalisation;
   };
-  m_GridSpacing = m_Settings.gridSpacing > 0.0 ? m_Settings.gridSpacing : model.spacing * m_Settings.gridFactor;
+  m_Warning.clear();
+  m_GridSpacing = ChooseGridSpacing({ gridImage, gridRegion });
   const typename EvaluatorType::GridType grid(gridImage, gridRegion, m_GridSpacing, model.receptiveField, model.stride);
   m_Evaluator = std::make_unique<const EvaluatorType>(m_Network,
                                                       model.FindFixedChannel(m_Settings.fixedModality),
@@ -52,8 +56,83 @@ PatchMetric<VDimension>::StartLevel(const ImageBaseType &                      g
                                                       normalise(originalFixedImage, "fixed"),
                                                       normalise(originalMovingImage, "moving"));
   m_BlockSize = m_Settings.blockSize.value_or(m_Evaluator->NearestBlockSize(Settings::DefaultBlockSize));
+  CheckBlockSize();
   m_Tiles = m_Evaluator->TileAll(m_BlockSize);
   DrawNewBlocks();
+}
+
+
+template <unsigned int VDimension>
+void
+PatchMetric<VDimension>::CheckSettings(const Settings & settings)
+{
+  const unsigned int numberOfBlocks = settings.numberOfBlocks.value_or(Settings::DefaultNumberOfBlocks);
+  if (numberOfBlocks < 1 || numberOfBlocks > Settings::LargestNumberOfBlocks)
+  {
+    throw Error("CNNMetricNumberOfBlocks is " + std::to_string(numberOfBlocks) +
+                " but must be at least 1 and at most " + std::to_string(Settings::LargestNumberOfBlocks) +
+                ". To evaluate every patch, write (CNNMetricSampling \"Full\").");
+  }
+  if (!(settings.gridSpacing >= 0.0 && std::isfinite(settings.gridSpacing)))
+  {
+    throw Error("CNNMetricGridSpacing is " + ToText(settings.gridSpacing) +
+                " but must be a positive number of mm. Leave it out for the default.");
+  }
+  if (settings.numberOfThreads > Settings::LargestNumberOfThreads)
+  {
+    throw Error("CNNMetricNumberOfThreads is " + std::to_string(settings.numberOfThreads) + " but must be at most " +
+                std::to_string(Settings::LargestNumberOfThreads) + "; 0 is one per processor.");
+  }
+}
+
+
+template <unsigned int VDimension>
+double
+PatchMetric<VDimension>::ChooseGridSpacing(const GridSize<VDimension> & gridSize)
+{
+  if (m_Settings.gridSpacing > 0.0)
+  {
+    return m_Settings.gridSpacing;
+  }
+  const ModelInformation & model = m_Network->GetInformation();
+  const double             wanted = model.spacing * m_Settings.gridFactor;
+  const double             chosen =
+    gridSize.ChooseSpacing(model.spacing, m_Settings.gridFactor, model.receptiveField, model.stride);
+  if (chosen < wanted)
+  {
+    Warn("At the grid spacing of " + ToText(wanted) + " mm that comes from the pyramid, a patch of " +
+         std::to_string(model.receptiveField) + " voxels is larger than the fixed image, so the grid spacing is " +
+         ToText(chosen) + " mm. To choose it yourself, write CNNMetricGridSpacing, or use fewer resolutions.");
+  }
+  return chosen;
+}
+
+
+template <unsigned int VDimension>
+void
+PatchMetric<VDimension>::CheckBlockSize() const
+{
+  const auto & grid = m_Evaluator->GetGrid();
+  double       voxels = 1.0;
+  for (unsigned int d = 0; d < VDimension; ++d)
+  {
+    voxels *= std::min(static_cast<double>(m_BlockSize), static_cast<double>(grid.GetSize()[d]));
+  }
+  if (voxels > Settings::LargestBlock)
+  {
+    throw Error("CNNMetricBlockSize is " + std::to_string(m_BlockSize) + ", so that a block has " +
+                ToText(std::floor(voxels / 1e6)) + " million voxels, more than " +
+                ToText(std::floor(Settings::LargestBlock / 1e6)) + " million" +
+                ". Lower it; the result of Full sampling does not depend on it.");
+  }
+}
+
+
+template <unsigned int VDimension>
+void
+PatchMetric<VDimension>::Warn(const std::string & text)
+{
+  m_Warning += (m_Warning.empty() || text.empty() ? "" : " ") + text;
 }
 
 
@@ -130,7 +209,15 @@ PatchMetric<VDimension>::GetNumberOfBlocks(const SamplingRequest & request) cons
     return 0;
   }
   const std::size_t perBlock = m_Evaluator->GetNumberOfPatchesPerBlock(m_BlockSize);
-  return static_cast<unsigned int>((request.numberOfPatches + perBlock - 1) / perBlock);
+  const std::size_t numberOfBlocks = (request.numberOfPatches + perBlock - 1) / perBlock;
+  if (numberOfBlocks > Settings::LargestNumberOfBlocks)
+  {
+    throw Error("NumberOfSpatialSamples asks for " + std::to_string(request.numberOfPatches) + " patches, which are " +
+                std::to_string(numberOfBlocks) + " random blocks, more than " +
+                std::to_string(Settings::LargestNumberOfBlocks) +
+                ". Lower it, or write (CNNMetricSampling \"Full\") for every patch.");
+  }
+  return static_cast<unsigned int>(numberOfBlocks);
 }
 
 
@@ -160,7 +247,7 @@ PatchMetric<VDimension>::CheckValidPatches(const Evaluation & evaluation, const 
   {
     return;
   }
-  std::ostringstream message;
+  TextStream message;
   message << "Too few patches are left to compare: of " << evaluation.numberOfFixedPatches << " evaluated patches"
           << (rule.hasFixedMask ? " inside the fixed mask, " : ", ") << evaluation.numberOfPatchesInBuffer
           << " map into the moving image's buffer";
@@ -181,7 +268,7 @@ PatchMetric<VDimension>::Describe(const SamplingRequest & request, const unsigne
 {
   const ModelInformation & model = m_Network->GetInformation();
   const unsigned int       fixedChannel = model.FindFixedChannel(m_Settings.fixedModality);
-  std::ostringstream       text;
+  TextStream               text;
   text << "CNNMetric: model " << model.path << ", fixed " << model.modalities[fixedChannel] << ", moving "
        << model.modalities[1 - fixedChannel] << ", patch " << model.receptiveField << " voxels, stride " << model.stride
        << ", grid spacing " << m_GridSpacing << " mm, patches";

@@ -23,6 +23,11 @@ struct Settings
 {
   static constexpr unsigned int DefaultNumberOfBlocks = 8;
   static constexpr unsigned int DefaultBlockSize = 33;
+  /** Bounds that no meaningful value reaches; beyond them, memory ends before the registration does. */
+  static constexpr unsigned int LargestNumberOfBlocks = 10000;
+  static constexpr unsigned int LargestNumberOfThreads = 1024;
+  /** Voxels of a block: 256 per axis in 3D. A network holds some hundred floats for each of them. */
+  static constexpr double LargestBlock = 256.0 * 256.0 * 256.0;
 
   /** Path of the .onnx file. */
   std::string modelPath{};

@@ -3,6 +3,7 @@
 
 #include "cnnmetricError.h"
 #include "cnnmetricOnnxRuntime.h"
+#include "cnnmetricText.h"
 
 #include <algorithm>
 #include <cmath>
@@ -49,21 +50,12 @@ public:
   Number(const std::string & key) const
   {
     const std::string text = Text(key);
-    std::size_t       used = 0;
-    double            number = std::nan("");
-    try
-    {
-      number = std::stod(text, &used);
-    }
-    catch (const std::exception &)
-    {
-      used = std::string::npos; // falls through to the message below
-    }
-    if (used != text.size() || !std::isfinite(number))
+    const auto        number = ToNumber(text);
+    if (!number)
     {
       throw ModelError(Damaged(key, text) + "a number");
     }
-    return number;
+    return *number;
   }
 
   unsigned int

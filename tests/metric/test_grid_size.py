@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The size of the evaluation grid: what is chosen by default, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+import pytest
+
+import cnnmetric
+from support.metric_images import subject
+
+PATCH = 17  # of the small model
+
+
+@pytest.fixture(scope="module")
+def fixed() -> Any:
+    return subject("T1", size=(30, 32, 31), spacing=(1.0,) * 3, angle=0.0)
+
+
+def with_spacing(image: Any, spacing: float) -> Any:
+    changed = itk.image_duplicator(image)
+    changed.SetSpacing([spacing] * image.GetImageDimension())
+    return changed
+
+
+def metric_of(fixed: Any, moving: Any, model: Path, **options: Any) -> cnnmetric.MetricOnImages:
+    return cnnmetric.MetricOnImages(fixed, moving, model=model, device="cpu", **options)
+
+
+@pytest.mark.parametrize("spacing", [25.0, 1000.0])
+def test_image_that_is_not_in_mm(spacing: float, fixed: Any, small_model: Path) -> None:
+    coarse = with_spacing(fixed, spacing)
+    message = (
+        rf"more than 10 times coarser.*has 30 x 32 x 31 voxels of {spacing:g} x {spacing:g} x "
+        rf"{spacing:g} mm, but the grid spacing is 1 mm.*Is the spacing of the image in mm\?"
+    )
+    with pytest.raises(cnnmetric.MetricError, match=message):
+        metric_of(coarse, coarse, small_model)
+
+
+def test_coarse_image_with_a_grid_of_its_own(fixed: Any, small_model: Path) -> None:
+    coarse = with_spacing(fixed, 25.0)
+    metric = metric_of(coarse, coarse, small_model, grid_spacing=25.0)
+    reference = metric_of(fixed, fixed, small_model)
+    assert metric.value([0.0] * 3) == pytest.approx(reference.value([0.0] * 3), rel=1e-6)
+
+
+def test_image_in_metres(fixed: Any, small_model: Path) -> None:
+    tiny = with_spacing(fixed, 0.001)
+    message = (
+        r"measures 0\.03 x 0\.032 x 0\.031 mm.*needs 17 mm.*Is the spacing of the image in mm\? If "
+        r"it is, lower CNNMetricGridSpacing.*largest that fits is 0\.0018125 mm"
+    )
+    with pytest.raises(cnnmetric.MetricError, match=message):
+        metric_of(tiny, tiny, small_model)
+
+
+def test_largest_spacing_that_the_message_names_fits(fixed: Any, small_model: Path) -> None:
+    with pytest.raises(cnnmetric.MetricError, match=r"largest that fits is 1\.8125 mm"):
+        metric_of(fixed, fixed, small_model, grid_spacing=1.9)
+    metric = metric_of(fixed, fixed, small_model, grid_spacing=1.8125)
+    assert "patches 1 x 1 x 1" in metric.describe()
+
+
+@pytest.mark.parametrize("spacing", [0.05, 1e-9, 1e-300])
+def test_grid_that_no_memory_holds(spacing: float, fixed: Any, small_model: Path) -> None:
+    message = rf"more than 134 million.*the grid spacing is {spacing:g} mm.*raise CNNMetricGrid"
+    with pytest.raises(cnnmetric.MetricError, match=message):
+        metric_of(fixed, fixed, small_model, grid_spacing=spacing)
+
+
+@pytest.mark.parametrize("spacing", [-1.0, np.nan, np.inf])
+def test_spacing_that_is_none(spacing: float, fixed: Any, small_model: Path) -> None:
+    with pytest.raises(cnnmetric.MetricError, match="must be a positive number of mm"):
+        metric_of(fixed, fixed, small_model, grid_spacing=spacing)
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+def test_a_few_slices(slices: int, fixed: Any, small_model: Path) -> None:
+    flat = subject("T1", size=(30, 32, slices), spacing=(1.0,) * 3, angle=0.0)
+    message = rf"has 30 x 32 x {slices} voxels.*patch of 17 voxels.*model for 2D images"
+    with pytest.raises(cnnmetric.MetricError, match=message):
+        metric_of(flat, fixed, small_model)
+    metric = cnnmetric.CNNImageToImageMetricv4(model=small_model, device="cpu")
+    with pytest.raises(cnnmetric.MetricError, match=message):
+        metric.value(flat, fixed, itk.TranslationTransform[itk.D, 3].New())
+
+
+def test_coarse_virtual_domain_of_itkv4(fixed: Any, small_model: Path) -> None:
+    domain = subject("T1", size=(8, 8, 8), spacing=(4.0,) * 3, angle=0.0)
+    metric = cnnmetric.CNNImageToImageMetricv4(model=small_model, device="cpu")
+    transform = itk.TranslationTransform[itk.D, 3].New()
+    with pytest.warns(UserWarning, match=r"grid spacing of 4 mm.*so the grid spacing is 1\.4 mm"):
+        value = metric.value(fixed, fixed, transform, virtual_domain=domain)
+    assert np.isfinite(value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("number_of_blocks", 2**31, "NumberOfBlocks is 2147483648 but .* at most 10000"),
+        ("number_of_blocks", 0, "NumberOfBlocks is 0 but must be at least 1"),
+        ("number_of_threads", 2**31, "NumberOfThreads is 2147483648 but must be at most 1024"),
+    ],
+)
+def test_number_without_end(
+    option: str, value: int, message: str, fixed: Any, small_model: Path
+) -> None:
+    with pytest.raises(cnnmetric.MetricError, match=message):
+        metric_of(fixed, fixed, small_model, **{option: value})
+
+
+def test_block_that_no_network_holds(fixed: Any, small_model: Path) -> None:
+    # 17 + 4 k voxels; the whole grid of 0.1 mm is one block.
+    with pytest.raises(cnnmetric.MetricError, match="block has 26 million voxels, more than 16"):
+        metric_of(fixed, fixed, small_model, grid_spacing=0.1, block_size=PATCH + 4 * 100)
+
+
+def test_block_larger_than_the_grid_is_the_grid(fixed: Any, small_model: Path) -> None:
+    values = [
+        metric_of(fixed, fixed, small_model, block_size=size).value([0.5, 0.0, 0.0])
+        for size in (29, PATCH + 4 * 10**6)
+    ]
+    assert values[0] == values[1]
