@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -46,7 +48,16 @@ public:
       throw Error("The " + role + " image is constant (or nearly: its " + std::to_string(lowerQuantile) + " and " +
                   std::to_string(upperQuantile) + " quantiles are equal), so there is nothing to register.");
     }
-    normalisation.m_Scale = 1.0 / (upper - normalisation.m_Lower);
+    const double range = upper - normalisation.m_Lower;
+    if (range < std::numeric_limits<float>::min() || range > std::numeric_limits<float>::max())
+    {
+      std::ostringstream message;
+      message << "The " << role << " image has intensities from " << normalisation.m_Lower << " to " << upper
+              << " (its " << lowerQuantile << " and " << upperQuantile
+              << " quantiles), a range that single precision does not hold. Scale the image, for example to 0..1000.";
+      throw Error(message.str());
+    }
+    normalisation.m_Scale = 1.0 / range;
     return normalisation;
   }
 
