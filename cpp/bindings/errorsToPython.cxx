@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "errorsToPython.h"
+#include "interpreter.h"
 
 #include "cnnmetricError.h"
+#include "cnnmetricLastError.h"
 
 #include <itkMacro.h>
-
-#include <pybind11/pybind11.h>
 
 namespace py = pybind11;
 
@@ -19,7 +19,7 @@ RegisterErrors()
   py::register_local_exception_translator([](std::exception_ptr pointer) {
     const auto raise = [](const char * const className, const char * const message) {
       const py::object type = py::module_::import("cnnmetric.errors").attr(className);
-      py::set_error(type, message);
+      PyErr_SetObject(type.ptr(), TextToPython(message).ptr());
     };
     try
     {
@@ -41,6 +41,13 @@ RegisterErrors()
       raise("MetricError", error.GetDescription());
     }
   });
+}
+
+py::object
+TakeLastErrorForPython()
+{
+  const auto message = TakeLastError();
+  return message ? py::object(TextToPython(*message)) : py::none();
 }
 
 } // namespace cnnmetric

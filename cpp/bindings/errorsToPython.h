@@ -2,6 +2,8 @@
 #ifndef cnnmetric_errorsToPython_h
 #define cnnmetric_errorsToPython_h
 
+#include <pybind11/pybind11.h>
+
 namespace cnnmetric
 {
 
@@ -9,6 +11,10 @@ namespace cnnmetric
  * ITK's own text. */
 void
 RegisterErrors();
+
+/** The last failure inside of a metric on this thread, which is forgotten then, or None (cnnmetricLastError.h). */
+pybind11::object
+TakeLastErrorForPython();
 
 } // namespace cnnmetric
 

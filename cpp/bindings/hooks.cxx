@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hooks.h"
+#include "interpreter.h"
 
 #include "cnnmetricHooks.h"
 
@@ -32,7 +33,7 @@ RunPython(const TWork & work)
   {
     return true;
   }
-  const py::gil_scoped_acquire acquire;
+  const WithPython python;
   try
   {
     work();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "interpreter.h"
 #include "mapsToPython.h"
 #include "metricForITKv4.h"
 #include "swigPointer.h"
@@ -46,14 +47,14 @@ public:
   void
   Initialize()
   {
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     m_Metric->Initialize();
   }
 
   double
   GetValue() const
   {
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     return m_Metric->GetValue();
   }
 
@@ -63,7 +64,7 @@ public:
     double                              value = 0.0;
     typename MetricType::DerivativeType derivative;
     {
-      const py::gil_scoped_release release;
+      const WithoutPython release;
       m_Metric->GetValueAndDerivative(value, derivative);
     }
     return py::make_tuple(value, py::array_t<double>(derivative.size(), derivative.data_block()));
@@ -74,7 +75,7 @@ public:
   {
     Maps maps;
     {
-      const py::gil_scoped_release release;
+      const WithoutPython release;
       maps = m_Metric->GetMaps();
     }
     const auto & metric = m_Metric->GetPatchMetric();
@@ -84,13 +85,17 @@ public:
   void
   DrawNewBlocks()
   {
+    const WithoutPython release;
     m_Metric->DrawNewBlocks();
   }
 
-  std::string
+  py::str
   Describe() const
   {
-    return m_Metric->DescribeSetup();
+    return TextToPython([this] {
+      const WithoutPython release;
+      return m_Metric->DescribeSetup();
+    }());
   }
 
   int

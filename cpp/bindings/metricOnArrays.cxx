@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "interpreter.h"
 #include "mapsToPython.h"
 #include "metricOnArrays.h"
 
@@ -23,6 +24,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 
@@ -184,14 +186,16 @@ public:
   double
   GetValue(const std::vector<double> & parameters)
   {
-    const py::gil_scoped_release release;
+    const WithoutPython               release;
+    const std::lock_guard<std::mutex> lock(m_Mutex);
     return m_Metric->GetValue(SetParameters(parameters));
   }
 
   std::pair<double, std::vector<double>>
   GetValueAndDerivative(const std::vector<double> & parameters)
   {
-    const py::gil_scoped_release        release;
+    const WithoutPython                 release;
+    const std::lock_guard<std::mutex>   lock(m_Mutex);
     double                              value = 0.0;
     typename MetricType::DerivativeType derivative;
     m_Metric->GetValueAndDerivative(SetParameters(parameters), value, derivative);
@@ -203,7 +207,8 @@ public:
   {
     Maps maps;
     {
-      const py::gil_scoped_release release;
+      const WithoutPython               release;
+      const std::lock_guard<std::mutex> lock(m_Mutex);
       maps = m_Metric->GetMaps(SetParameters(parameters));
     }
     const auto & metric = m_Metric->GetPatchMetric();
@@ -213,13 +218,19 @@ public:
   void
   DrawNewBlocks()
   {
+    const WithoutPython               release;
+    const std::lock_guard<std::mutex> lock(m_Mutex);
     m_Metric->DrawNewBlocks();
   }
 
-  std::string
+  py::str
   Describe() const
   {
-    return m_Metric->DescribeSetup();
+    return TextToPython([this] {
+      const WithoutPython               release;
+      const std::lock_guard<std::mutex> lock(m_Mutex);
+      return m_Metric->DescribeSetup();
+    }());
   }
 
 private:
@@ -255,6 +266,9 @@ private:
   typename MetricType::AdvancedTransformType::Pointer m_Transform{};
   typename MetricType::Pointer                        m_Metric{ MetricType::New() };
   ParametersType                                      m_Parameters{};
+  /** Held by whatever reads or changes the metric or the transform. It is taken without Python's lock, which the thread
+   * that holds it needs to return. */
+  mutable std::mutex m_Mutex{};
 };
 
 

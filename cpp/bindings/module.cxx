@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "errorsToPython.h"
 #include "hooks.h"
+#include "interpreter.h"
 #include "layoutProbe.h"
 #include "metricOnArrays.h"
 #include "networkOnArrays.h"
 #include "settingsFromPython.h"
 
-#include "cnnmetricLastError.h"
 #include "cnnmetricModelDirectory.h"
 #include "cnnmetricNetwork.h"
 #include "elxInstallCNNMetric.h"
@@ -23,6 +23,7 @@ PYBIND11_MODULE(_core, module)
 {
   module.doc() = "The compiled half of cnnmetric; use the package, not this module.";
   cnnmetric::RegisterErrors();
+  cnnmetric::RegisterEnd();
 
   module.attr("__version__") = CNNMETRIC_VERSION;
   module.attr("itk_version") = std::to_string(ITK_VERSION_MAJOR) + '.' + std::to_string(ITK_VERSION_MINOR) + '.' +
@@ -36,7 +37,7 @@ PYBIND11_MODULE(_core, module)
   module.def("probe_layout", &cnnmetric::ProbeLayout);
   module.def("install", &elastix::InstallCNNMetric);
   module.def("parameter_names", &elastix::CNNMetricParameterNames);
-  module.def("take_last_error", &cnnmetric::TakeLastError);
+  module.def("take_last_error", &cnnmetric::TakeLastErrorForPython);
   cnnmetric::DefineInterruption(module);
   cnnmetric::DefineIterationCallback(module);
   cnnmetric::SendWarningsToPython();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "interpreter.h"
 #include "networkOnArrays.h"
 
 #include "cnnmetricError.h"
@@ -78,7 +79,7 @@ Evaluate(const Network &             network,
     wanted[image] = gradientsWanted[image] ? &gradients[image] : nullptr;
   }
   {
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     network.Evaluate({ block.begin(), block.end() }, patchValues, weightValues, dissimilarity, wanted);
   }
   const auto gradient = [&](const std::size_t image) {
@@ -95,7 +96,7 @@ DefineNetworkOnArrays(py::module_ & module)
 {
   py::class_<Network>(module, "NetworkOnArrays")
     .def(py::init([](const std::string & model, const std::string & device, const unsigned int numberOfThreads) {
-           const py::gil_scoped_release release;
+           const WithoutPython release;
            return std::make_unique<Network>(model, device, numberOfThreads);
          }),
          py::kw_only(),
@@ -108,12 +109,17 @@ DefineNetworkOnArrays(py::module_ & module)
                            [](const Network & network) { return network.GetInformation().receptiveField; })
     .def_property_readonly("stride", [](const Network & network) { return network.GetInformation().stride; })
     .def_property_readonly("spacing", [](const Network & network) { return network.GetInformation().spacing; })
-    .def_property_readonly("modalities", [](const Network & network) { return network.GetInformation().modalities; })
+    .def_property_readonly("modalities",
+                           [](const Network & network) {
+                             const auto & [first, second] = network.GetInformation().modalities;
+                             return py::make_tuple(TextToPython(first), TextToPython(second));
+                           })
     .def_property_readonly("lower_quantile",
                            [](const Network & network) { return network.GetInformation().lowerQuantile; })
     .def_property_readonly("upper_quantile",
                            [](const Network & network) { return network.GetInformation().upperQuantile; })
-    .def_property_readonly("device_report", &Network::GetDeviceReport)
+    .def_property_readonly("device_report",
+                           [](const Network & network) { return TextToPython(network.GetDeviceReport()); })
     .def(
       "fixed_channel",
       [](const Network & network, const std::string & fixedModality) {

@@ -8,6 +8,7 @@
 #include <itkImageToImageMetricv4.h>
 #include <itkLinearInterpolateImageFunction.h>
 
+#include <mutex>
 #include <string>
 
 namespace itk
@@ -30,6 +31,12 @@ namespace itk
  *
  * Moving images are interpolated linearly, or by itk::BSplineInterpolateImageFunction. The derivative is that of the
  * interpolation, so gradient filters and calculators are not used.
+ *
+ * Initialize() samples the fixed image. If images, masks, the fixed transform, interpolators or the virtual domain are
+ * changed after that, an evaluation fails until it is called again. The moving transform may be changed.
+ *
+ * Several threads may call Initialize and the evaluations; they take turns. Set... methods are ITK's own and may not be
+ * called meanwhile.
  *
  * \ingroup ITKMetricsv4
  */
@@ -103,10 +110,7 @@ public:
 
   /** Draw new random blocks at the next evaluation. */
   void
-  DrawNewBlocks()
-  {
-    m_PatchMetric.DrawNewBlocks();
-  }
+  DrawNewBlocks();
 
   /** One line about what is evaluated; valid after Initialize(). */
   std::string
@@ -139,6 +143,26 @@ private:
   typename PatchMetricType::ValidityRule
   GetValidityRule() const;
 
+  /** What an evaluation relies on and Initialize() has seen. */
+  struct Inputs
+  {
+    typename Superclass::FixedImageMaskConstPointer fixedMask{};
+    typename Superclass::VirtualImageConstPointer   virtualImage{};
+    SmartPointer<const LightObject>                 fixedTransform{};
+    ModifiedTimeType                                fixedTransformTime{};
+  };
+
+  Inputs
+  GetInputs() const;
+
+  /** Throw Error if something is absent that every evaluation needs. */
+  void
+  CheckPresence() const;
+
+  /** Throw Error if something was changed after Initialize() that an evaluation cannot do without. */
+  void
+  CheckInputs() const;
+
   /** Run work(warp, numberOfWorkers), and keep the numbers that functions of the superclass return. */
   template <typename TWork>
   MeasureType
@@ -152,6 +176,10 @@ private:
   typename GeneratorType::Pointer     m_Generator{ GeneratorType::New() };
   /** Mutable, because it draws its blocks in the first evaluation, and ITK declares evaluations const. */
   mutable PatchMetricType m_PatchMetric{};
+  Inputs                  m_Inputs{};
+  /** Held while the metric is initialised or evaluated, but not while Python is called: a thread that has Python's lock
+   * may wait for this one. */
+  mutable std::mutex m_Mutex{};
 };
 
 } // namespace itk

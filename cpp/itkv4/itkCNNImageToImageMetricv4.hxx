@@ -5,6 +5,7 @@
 #include "cnnmetricHooks.h"
 #include "cnnmetricLastError.h"
 #include "itkCNNImageToImageMetricv4.h"
+#include "itkCNNImageToImageMetricv4Checks.hxx"
 #include "itkCNNImageToImageMetricv4Warp.hxx"
 
 #include <itkImageToImageMetricv4GetValueAndDerivativeThreader.h>
@@ -65,6 +66,9 @@ void
 CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::Initialize()
 {
   cnnmetric::Guard([this] {
+    const std::lock_guard<std::mutex> lock(m_Mutex);
+    m_Inputs = {};
+    CheckPresence();
     Superclass::Initialize();
     m_Generator->SetSeed(m_Seed);
     cnnmetric::Settings settings = m_Settings;
@@ -79,6 +83,7 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::Initialize()
     {
       cnnmetric::StopUnless(cnnmetric::GetHooks().warn("CNNImageToImageMetricv4: " + m_PatchMetric.GetWarning()));
     }
+    m_Inputs = GetInputs();
   });
 }
 
@@ -109,8 +114,8 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetValueAndDe
   MeasureType &    value,
   DerivativeType & derivative) const
 {
-  derivative.SetSize(this->GetNumberOfParameters());
   value = EvaluateBy([this, &derivative](const auto & warp, const unsigned int numberOfWorkers) {
+    derivative.SetSize(this->GetNumberOfParameters());
     return m_PatchMetric.Evaluate(
       warp, GetSamplingRequest(), GetValidityRule(), *m_Generator, numberOfWorkers, derivative.data_block());
   });
@@ -123,11 +128,20 @@ cnnmetric::Maps
 CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetMaps() const
 {
   cnnmetric::Maps maps;
-  DerivativeType  derivative(this->GetNumberOfParameters());
   EvaluateBy([&](const auto & warp, const unsigned int numberOfWorkers) {
+    DerivativeType derivative(this->GetNumberOfParameters());
     return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, derivative.data_block(), &maps);
   });
   return maps;
+}
+
+
+template <typename TFixedImage, typename TMovingImage, typename TVirtualImage>
+void
+CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::DrawNewBlocks()
+{
+  const std::lock_guard<std::mutex> lock(m_Mutex);
+  m_PatchMetric.DrawNewBlocks();
 }
 
 
@@ -138,6 +152,9 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::EvaluateBy(co
 {
   return cnnmetric::Guard([&] {
     cnnmetric::StopUnless(cnnmetric::GetHooks().mayGoOn());
+    const std::lock_guard<std::mutex> lock(m_Mutex);
+    CheckPresence();
+    CheckInputs();
     const unsigned int          numberOfWorkers = m_PatchMetric.GetNumberOfWorkers(this->GetMaximumNumberOfWorkUnits());
     const TransformWarp         warp(*this, numberOfWorkers);
     const cnnmetric::Evaluation evaluation = work(warp, numberOfWorkers);
@@ -215,6 +232,7 @@ template <typename TFixedImage, typename TMovingImage, typename TVirtualImage>
 std::string
 CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::DescribeSetup() const
 {
+  const std::lock_guard<std::mutex> lock(m_Mutex);
   return m_PatchMetric.Describe(GetSamplingRequest(),
                                 m_PatchMetric.GetNumberOfWorkers(this->GetMaximumNumberOfWorkUnits()));
 }

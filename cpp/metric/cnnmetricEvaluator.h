@@ -3,6 +3,7 @@
 #define cnnmetricEvaluator_h
 
 #include "cnnmetricBlocks.h"
+#include "cnnmetricEvaluation.h"
 #include "cnnmetricIntensityNormalisation.h"
 #include "cnnmetricNetwork.h"
 #include "cnnmetricPatchGrid.h"
@@ -15,31 +16,6 @@
 
 namespace cnnmetric
 {
-
-/** The result of one evaluation of the metric. */
-struct Evaluation
-{
-  /** M: weighted mean dissimilarity of the patches. */
-  double value{};
-  /** Sum of the weights of the patches. */
-  double weight{};
-  /** Patches of the evaluated blocks whose centre is inside the fixed mask. */
-  std::size_t numberOfFixedPatches{};
-  /** Those of them whose centre maps into the moving image's buffer. */
-  std::size_t numberOfPatchesInBuffer{};
-  /** Those of them whose centre also maps into the moving mask. */
-  std::size_t numberOfValidPatches{};
-};
-
-/** Dissimilarity and derivative place by place (Figure 1 of the paper). */
-struct Maps
-{
-  /** N(P) for every patch of the grid, in memory order; NaN where the patch does not count. */
-  std::vector<float> dissimilarity{};
-  /** dM/dI'_m(x) for every voxel of the grid, in memory order, per unit of the moving image's intensity. */
-  std::vector<float> derivative{};
-};
-
 
 /** \class Evaluator
  * \brief The metric of Simonovsky et al. 2016, Section 2.1, on one resolution level: Eq. 2 for the value, Eq. 5 for the
@@ -117,7 +93,7 @@ public:
   std::size_t
   GetNumberOfPatchesPerBlock(unsigned int blockEdge) const;
 
-  /** M and dM/dtheta over the given blocks.
+  /** M and dM/dtheta over the given blocks. Throws Error if a result is NaN or infinite.
    * \param numberOfWorkers number of threads. Each of them evaluates every numberOfWorkers-th block, and their sums are
    *        added in order, so that the result depends on nothing but the arguments.
    * \param[out] derivative one number per transform parameter; nullptr if it is not wanted

@@ -121,6 +121,7 @@ Evaluator<VDimension>::Evaluate(const WarpType &   warp,
       }
     }
   }
+  CheckFinite(total, derivative, numberOfParameters, maps, m_Network->GetInformation().path);
   return total;
 }
 

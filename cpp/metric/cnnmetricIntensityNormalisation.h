@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <sstream>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -55,7 +57,16 @@ public:
                                 ToText(std::floor(upper - normalisation.m_Lower) + 1.0) + " grey levels." +
                                 AdviceOnPixelType<typename TImage::PixelType>(role);
     }
-    normalisation.m_Scale = 1.0 / (upper - normalisation.m_Lower);
+    const double range = upper - normalisation.m_Lower;
+    if (range < std::numeric_limits<float>::min() || range > std::numeric_limits<float>::max())
+    {
+      std::ostringstream message;
+      message << "The " << role << " image has intensities from " << normalisation.m_Lower << " to " << upper
+              << " (its " << lowerQuantile << " and " << upperQuantile
+              << " quantiles), a range that single precision does not hold. Scale the image, for example to 0..1000.";
+      throw Error(message.str());
+    }
+    normalisation.m_Scale = 1.0 / range;
     return normalisation;
   }
 

@@ -2,10 +2,12 @@
 #include "cnnmetricNetwork.h"
 
 #include "cnnmetricError.h"
+#include "cnnmetricModelFile.h"
 #include "cnnmetricModelReader.h"
 #include "cnnmetricOnnxRuntime.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <iterator>
@@ -120,6 +122,19 @@ Product(const std::vector<std::int64_t> & values)
   return std::accumulate(values.begin(), values.end(), std::int64_t{ 1 }, std::multiplies<std::int64_t>());
 }
 
+/** Throw Error if one of the numbers is NaN or infinite.
+ * \param what for the message, for example "gradients" */
+void
+CheckFinite(const std::vector<float> & values, const std::string & what, const std::string & path)
+{
+  if (!std::all_of(values.begin(), values.end(), [](const float value) { return std::isfinite(value); }))
+  {
+    throw Error("Model '" + path + "' returned " + what +
+                " that are NaN or infinite. Its file is damaged, the network did not train well, or weights of "
+                "patches are out of range. Get the file again, or use another model.");
+  }
+}
+
 } // namespace
 
 
@@ -154,6 +169,7 @@ Network::Network(const std::string & path, const std::string & device, const uns
                      "' does not exist. Give the name of an installed model or the path of an .onnx file.");
   }
 
+  CheckModelFile(path);
   // The file is always opened on the CPU first, so that a damaged file is not taken for a missing GPU.
   auto & self = *m_Implementation;
   self.session = OpenOnCpu(path, threadsPerCall);
@@ -268,6 +284,14 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
   catch (const Error & error)
   {
     throw Error("ONNX Runtime failed to evaluate model '" + self.information.path + "': " + error.what());
+  }
+  CheckFinite(dissimilarity, "dissimilarities", self.information.path);
+  for (const auto * const gradient : gradients)
+  {
+    if (gradient)
+    {
+      CheckFinite(*gradient, "gradients", self.information.path);
+    }
   }
 }
 

@@ -53,7 +53,8 @@ public:
   const std::string &
   GetDeviceReport() const;
 
-  /** Evaluate one block (docs/reference/model-format.md, "Graph").
+  /** Evaluate one block (docs/reference/model-format.md, "Graph"). Throws Error if ONNX Runtime fails, or if a result is
+   * NaN or infinite.
    * \param blockShape voxels per axis in memory order (slowest axis first); each is p + k s
    * \param patches normalised intensities of the first, then of the second modality; each of the shape of the block
    * \param weights one weight per patch

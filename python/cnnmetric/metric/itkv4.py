@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
-from cnnmetric.errors import SettingsError
+from cnnmetric.metric import arguments
 from cnnmetric.metric.maps import Maps
 from cnnmetric.metric.maps import maps_from
-from cnnmetric.plugin.loading import core
 from cnnmetric.plugin.loading import load_itkv4
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from cnnmetric.plugin.shared_metric import SharedMetric
 from cnnmetric.types import Image
 from cnnmetric.types import Transform
 
+# Methods of ITK that read or change what an evaluation works on, beside all that set something.
+_WHILE_NOBODY_EVALUATES = ("GetDerivative", "GetValue", "GetValueAndDerivative", "Initialize")
 
-class CNNImageToImageMetricv4:
+
+class CNNImageToImageMetricv4(SharedMetric):
     """``itk::CNNImageToImageMetricv4``, for ``itk.ImageRegistrationMethodv4`` or on its own.
 
     The object is taken by everything in ITK's Python wrapping that takes an
@@ -31,6 +35,10 @@ class CNNImageToImageMetricv4:
     then as large a share of the patches as the registration takes of the points. ITK's sign holds
     for ITK's methods: ``GetValueAndDerivative`` gives ``-dM/dtheta``, for optimizers to add; the
     methods below give ``dM/dtheta``.
+
+    Threads may share an object; they take turns, and a registration takes one turn. ``Initialize``
+    has to be called again if images, masks, interpolators, the fixed transform or the virtual
+    domain are changed, but not for another moving transform; the methods below call it themselves.
 
     Parameters
     ----------
@@ -57,7 +65,7 @@ class CNNImageToImageMetricv4:
     ModelError
         If there is no such model.
     SettingsError
-        If an argument is out of range.
+        If an argument is of a wrong type or out of range.
 
     Examples
     --------
@@ -86,17 +94,15 @@ class CNNImageToImageMetricv4:
         required_ratio: float = 0.25,
         seed: int = 121212,
     ) -> None:
-        if dimension not in (2, 3):
-            msg = f"dimension is {dimension!r} but must be 2 or 3"
-            raise SettingsError(msg)
-        if sampling not in (None, "Full", "Blocks"):
-            msg = f"sampling is {sampling!r} but must be 'Full', 'Blocks' or None"
-            raise SettingsError(msg)
+        dimension = arguments.whole_number("dimension", dimension, smallest=2, largest=3)
+        arguments.choice("sampling", sampling, ("Full", "Blocks", None))
+        super().__init__(itk.Image[itk.F, dimension])
         module = load_itkv4()
-        settings = module.Settings(
-            model=core.find_model(str(model)),
+        settings = arguments.compiled_settings(
+            module,
+            model=model,
             fixed_modality=fixed_modality,
-            full=None if sampling is None else sampling == "Full",
+            sampling=sampling,
             number_of_blocks=number_of_blocks,
             block_size=block_size,
             grid_spacing=grid_spacing,
@@ -104,9 +110,13 @@ class CNNImageToImageMetricv4:
             number_of_threads=number_of_threads,
         )
         class_ = module.MetricForITKv42D if dimension == 2 else module.MetricForITKv43D
-        self._implementation = class_(settings=settings, required_ratio=required_ratio, seed=seed)
+        self._implementation = class_(
+            settings=settings,
+            required_ratio=arguments.number("required_ratio", required_ratio, largest=1.0),
+            seed=arguments.seed_of(seed),
+        )
         self._wrapper = self._implementation.wrapper()
-        self._image_type = itk.Image[itk.F, dimension]
+        self._dimension = dimension
 
     @property
     def this(self) -> Any:
@@ -117,7 +127,16 @@ class CNNImageToImageMetricv4:
         """Return an attribute of ``itk.ImageToImageMetricv4``."""
         if name.startswith("_"):  # ours, not yet set; and what copy or pickle look for
             raise AttributeError(name)
-        return getattr(self._wrapper, name)
+        attribute = getattr(self._wrapper, name)
+        if name not in _WHILE_NOBODY_EVALUATES and not name.startswith("Set"):
+            return attribute
+
+        @functools.wraps(attribute)
+        def in_turn(*args: Any, **kwargs: Any) -> Any:
+            with self.lock:
+                return attribute(*args, **kwargs)
+
+        return in_turn
 
     def set_original_images(self, fixed: Image, moving: Image) -> None:
         """Take the intensity normalisation from these images.
@@ -125,7 +144,8 @@ class CNNImageToImageMetricv4:
         A registration method hands its metric smoothed images at every level, from which the
         normalisation is taken otherwise. elastix' CNNMetric always uses the original ones.
         """
-        self._implementation.set_original_images(fixed, moving)
+        with self.lock:
+            self._implementation.set_original_images(fixed, moving)
 
     def value(
         self,
@@ -150,11 +170,14 @@ class CNNImageToImageMetricv4:
         ------
         DataError
             If an image is of another type.
+        SettingsError
+            If the transform or the virtual domain is none.
         MetricError
             If the images cannot be compared.
         """
-        self._prepare(fixed, moving, transform, virtual_domain)
-        return float(self._implementation.value())
+        with self.lock:
+            self._prepare(fixed, moving, transform, virtual_domain)
+            return float(self._implementation.value())
 
     def value_and_derivative(
         self,
@@ -165,8 +188,9 @@ class CNNImageToImageMetricv4:
         virtual_domain: Image | None = None,
     ) -> tuple[float, NDArray[np.float64]]:
         """Return M and dM/dtheta (Eq. 5) by the parameters of the transform; see :meth:`value`."""
-        self._prepare(fixed, moving, transform, virtual_domain)
-        value, downhill = self._implementation.value_and_derivative()
+        with self.lock:
+            self._prepare(fixed, moving, transform, virtual_domain)
+            value, downhill = self._implementation.value_and_derivative()
         return float(value), -np.asarray(downhill)
 
     def maps(
@@ -178,9 +202,11 @@ class CNNImageToImageMetricv4:
         virtual_domain: Image | None = None,
     ) -> Maps:
         """Return dissimilarity and derivative place by place (Figure 1); see :meth:`value`."""
-        self._prepare(fixed, moving, transform, virtual_domain)
+        with self.lock:
+            self._prepare(fixed, moving, transform, virtual_domain)
+            lattices = self._implementation.maps()
         domain = fixed if virtual_domain is None else virtual_domain
-        return maps_from(self._implementation.maps(), domain.GetDirection())
+        return maps_from(lattices, domain.GetDirection())
 
     def draw_new_blocks(self) -> None:
         """Use other random blocks from now on, for example after every iteration."""
@@ -191,18 +217,27 @@ class CNNImageToImageMetricv4:
         return str(self._implementation.describe())
 
     def _prepare(
-        self, fixed: Image, moving: Image, transform: Transform, virtual_domain: Image
+        self, fixed: Image, moving: Image, transform: Transform, virtual_domain: Image | None
     ) -> None:
         for role, image in (("fixed", fixed), ("moving", moving)):
-            if not isinstance(image, self._image_type):
+            if not isinstance(image, self.image_type):
                 msg = (
                     f"the {role} image is a {type(image).__name__} but must be an "
-                    f"{self._image_type.__name__}; cast it first (itk.cast_image_filter)"
+                    f"{self.image_type.__name__}; cast it first (itk.cast_image_filter)"
                 )
                 raise DataError(msg)
+        transform_type = itk.Transform[itk.D, self._dimension, self._dimension]
+        _check("transform", transform, transform_type)
+        if virtual_domain is not None:
+            _check("virtual_domain", virtual_domain, self.image_type)
         self._wrapper.SetFixedImage(fixed)
         self._wrapper.SetMovingImage(moving)
         self._wrapper.SetMovingTransform(transform)
         # Always set: ITK would keep that of an earlier fixed image.
         self._wrapper.SetVirtualDomainFromImage(fixed if virtual_domain is None else virtual_domain)
         self._implementation.initialize()
+
+
+def _check(name: str, value: Any, type_: Any) -> None:
+    if not isinstance(value, type_):
+        arguments.refuse(name, value, f"an {type_.__name__} of ITK")

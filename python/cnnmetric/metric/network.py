@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cnnmetric.errors import DataError
 from cnnmetric.errors import MetricError
 from cnnmetric.errors import SettingsError
+from cnnmetric.metric import arguments
 from cnnmetric.metric import network_input
 from cnnmetric.plugin.loading import core
 
@@ -61,7 +62,7 @@ class DissimilarityNetwork:
     MetricError
         If there is no such device, or it cannot be used.
     SettingsError
-        If the number of threads is negative.
+        If an argument is of a wrong type or out of range.
 
     Examples
     --------
@@ -74,13 +75,11 @@ class DissimilarityNetwork:
     def __init__(
         self, model: str | Path, *, device: str = "auto", number_of_threads: int = 0
     ) -> None:
-        if number_of_threads < 0:
-            msg = f"number_of_threads is {number_of_threads} but must be 0 (all) or more"
-            raise SettingsError(msg)
+        threads = arguments.threads(number_of_threads)
         self._network = core.NetworkOnArrays(
-            model=core.find_model(str(model)),
-            device=device,
-            number_of_threads=number_of_threads or len(os.sched_getaffinity(0)),
+            model=arguments.model_file(model),
+            device=arguments.device_name(device),
+            number_of_threads=threads or len(os.sched_getaffinity(0)),
         )
 
     def __repr__(self) -> str:
@@ -147,7 +146,7 @@ class DissimilarityNetwork:
             If the model does not compare this modality.
         """
         try:
-            return self._network.fixed_channel(fixed_modality)
+            return self._network.fixed_channel(arguments.modality(fixed_modality))
         except MetricError as error:
             raise SettingsError(str(error)) from error
 
@@ -219,7 +218,7 @@ class DissimilarityNetwork:
             If the arrays differ in shape, do not fit the model, or cannot be normalised; or if they
             are said to be normalised and are not within 0..1.
         MetricError
-            If ONNX Runtime fails, for example for want of memory.
+            If ONNX Runtime fails, for example for lack of memory, or if a result is not finite.
         """
         patches, _ = self._patches(first, second, normalised)
         weights = np.ones(self.map_shape(patches.shape[1:]), dtype=np.float32)
@@ -259,7 +258,7 @@ class DissimilarityNetwork:
         DataError
             As for calling the network, or if the weights are not finite or of another shape.
         MetricError
-            If ONNX Runtime fails, for example for want of memory.
+            If ONNX Runtime fails, for example for lack of memory, or if a result is not finite.
         """
         patches, slopes = self._patches(first, second, normalised)
         shape = self.map_shape(patches.shape[1:])
@@ -272,16 +271,28 @@ class DissimilarityNetwork:
                 f"{patches.shape[1:]} have {shape} patches"
             )
             raise DataError(msg)
+        with np.errstate(over="ignore"):
+            single = factors.astype(np.float32)
+        if not np.isfinite(single).all():
+            msg = "the weights are beyond what single precision holds; scale them, e.g. to 0..1"
+            raise DataError(msg)
         first_gradient, second_gradient = (
             np.zeros_like(image) if wanted else None
             for image, wanted in zip(patches, gradients_wanted, strict=True)
         )
         gradients = (first_gradient, second_gradient)
-        values = self._evaluate(patches, factors.astype(np.float32), gradients)
-        found = (
-            np.zeros(0, dtype=np.float32) if gradient is None else gradient * slope
-            for gradient, slope in zip(gradients, slopes, strict=True)
-        )
+        values = self._evaluate(patches, single, gradients)
+        with np.errstate(over="ignore"):
+            found = [
+                np.zeros(0, dtype=np.float32) if gradient is None else gradient * slope
+                for gradient, slope in zip(gradients, slopes, strict=True)
+            ]
+        if not all(np.isfinite(gradient).all() for gradient in found):
+            msg = (
+                f"the gradient of model '{self._network.path}' is beyond what single precision "
+                "holds; scale the arrays, for example to 0..1000, or the weights"
+            )
+            raise MetricError(msg)
         return MapAndGradient(values, *found)
 
     def _patches(

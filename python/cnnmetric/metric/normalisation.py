@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 
+_FLOAT = np.finfo(np.float32)
+
 
 def quantile_range(
     intensities: NDArray[np.floating[Any]], *, lower: float, upper: float, name: str
@@ -28,7 +30,8 @@ def quantile_range(
     Raises
     ------
     DataError
-        If the image has voxels that are NaN or infinite, or if the quantiles coincide.
+        If the image has voxels that are NaN or infinite, if the quantiles coincide, or if their
+        distance is none that single precision holds.
     """
     if not np.isfinite(intensities).all():
         msg = f"{name} has NaN or infinite voxels; replace them, for example by the background"
@@ -38,6 +41,13 @@ def quantile_range(
         msg = (
             f"{name} is constant between its quantiles {lower:g} and {upper:g} (both are {low:g}): "
             "it has no contrast to compare; leave it out, or crop its background"
+        )
+        raise DataError(msg)
+    if not _FLOAT.tiny <= high - low <= _FLOAT.max:
+        msg = (
+            f"{name} has intensities from {low:g} to {high:g} (its quantiles {lower:g} and "
+            f"{upper:g}), a range that single precision does not hold; scale it, for example to "
+            "0..1000"
         )
         raise DataError(msg)
     return low, high

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
-from cnnmetric.errors import SettingsError
 from cnnmetric.images.conversion import as_itk
 from cnnmetric.images.conversion import optional_mask
+from cnnmetric.metric import arguments
 from cnnmetric.metric.maps import Maps
 from cnnmetric.metric.maps import maps_from
 from cnnmetric.plugin.loading import core
@@ -64,7 +64,7 @@ class MetricOnImages:
     DataError
         If an image or mask cannot be used, or the images differ in dimension.
     SettingsError
-        If the sampling is none of the two.
+        If another argument is of a wrong type or out of range.
 
     Examples
     --------
@@ -93,9 +93,7 @@ class MetricOnImages:
         required_ratio: float = 0.25,
         seed: int = 121212,
     ) -> None:
-        if sampling not in ("Full", "Blocks"):
-            msg = f"sampling is {sampling!r} but must be 'Full' or 'Blocks'"
-            raise SettingsError(msg)
+        arguments.choice("sampling", sampling, ("Full", "Blocks"))
         self._fixed = as_itk(fixed, role="fixed image").image
         image = as_itk(moving, role="moving image").image
         dimension = self._fixed.GetImageDimension()
@@ -113,21 +111,26 @@ class MetricOnImages:
             moving_geometry=_geometry(image),
             fixed_mask=_mask_array(fixed_mask, self._fixed, "fixed mask"),
             moving_mask=_mask_array(moving_mask, image, "moving mask"),
-            transform=transform,
-            transform_fixed_parameters=list(transform_fixed_parameters),
-            interpolation_order=interpolation_order,
-            settings=core.Settings(
-                model=core.find_model(str(model)),
+            transform=arguments.text("transform", transform, right="the name of a transform"),
+            transform_fixed_parameters=arguments.numbers(
+                "transform_fixed_parameters", transform_fixed_parameters
+            ),
+            interpolation_order=arguments.whole_number(
+                "interpolation_order", interpolation_order, smallest=0, largest=5
+            ),
+            settings=arguments.compiled_settings(
+                core,
+                model=model,
                 fixed_modality=fixed_modality,
-                full=sampling == "Full",
+                sampling=sampling,
                 number_of_blocks=number_of_blocks,
                 block_size=block_size,
                 grid_spacing=grid_spacing,
                 device=device,
                 number_of_threads=number_of_threads,
             ),
-            required_ratio=required_ratio,
-            seed=seed,
+            required_ratio=arguments.number("required_ratio", required_ratio, largest=1.0),
+            seed=arguments.seed_of(seed),
         )
 
     @property
@@ -137,18 +140,20 @@ class MetricOnImages:
 
     def value(self, parameters: Sequence[float]) -> float:
         """Return M: the weighted mean dissimilarity over the patches (Eq. 2)."""
-        return float(self._implementation.value(list(parameters)))
+        return float(self._implementation.value(arguments.numbers("parameters", parameters)))
 
     def value_and_derivative(
         self, parameters: Sequence[float]
     ) -> tuple[float, NDArray[np.float64]]:
         """Return M and dM/dtheta (Eq. 5), of shape ``(number_of_parameters,)``."""
-        value, derivative = self._implementation.value_and_derivative(list(parameters))
+        value, derivative = self._implementation.value_and_derivative(
+            arguments.numbers("parameters", parameters)
+        )
         return value, np.asarray(derivative)
 
     def maps(self, parameters: Sequence[float]) -> Maps:
         """Return dissimilarity and derivative place by place, over the whole image (Figure 1)."""
-        lattices = self._implementation.maps(list(parameters))
+        lattices = self._implementation.maps(arguments.numbers("parameters", parameters))
         return maps_from(lattices, self._fixed.GetDirection())
 
     def draw_new_blocks(self) -> None:

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from typing import Any
 
 import itk
@@ -59,6 +61,7 @@ def explain(
     take_last_error: Callable[[], str | None],
     take_interruption: Callable[[], BaseException | None],
     check: Callable[[Any], None] = lambda _: None,
+    turn_of: Callable[[Any], AbstractContextManager[Any]] = lambda _: nullcontext(),
 ) -> None:
     """Make the methods of a class that start a registration raise the reason of a failure.
 
@@ -72,6 +75,8 @@ def explain(
         Returns, and forgets, the exception with which Python has stopped a registration there.
     check
         Called with the object before the registration starts; may raise.
+    turn_of
+        Called with the object; the registration runs inside of what it returns.
     """
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +87,8 @@ def explain(
             take_last_error()
             take_interruption()
             try:
-                return method(self, *args, **kwargs)
+                with turn_of(self):
+                    return method(self, *args, **kwargs)
             except RuntimeError as error:
                 interruption = take_interruption()
                 if interruption is not None:

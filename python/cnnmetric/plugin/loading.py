@@ -20,6 +20,7 @@ from cnnmetric.plugin import compatibility
 from cnnmetric.plugin import failures
 from cnnmetric.plugin import iteration
 from cnnmetric.plugin import package_data
+from cnnmetric.plugin import shared_metric
 
 _ = itk.ParameterObject  # loads elastix's library, before ours
 
@@ -91,7 +92,10 @@ def load_itkv4() -> ModuleType:
     with _lock:
         if _itkv4_library is None:
             # ITK's own library, before ours.
-            methods = set(itk.ImageRegistrationMethodv4.values())
+            methods = {
+                class_: parameters[:2]
+                for parameters, class_ in itk.ImageRegistrationMethodv4.items()
+            }
             image = itk.Image[itk.F, 3]
             of_the_wheel = itk.MeanSquaresImageToImageMetricv4[image, image].New()
             try:
@@ -111,7 +115,13 @@ def load_itkv4() -> ModuleType:
                 )
                 raise CompatibilityError(msg)
             _itkv4.use_onnxruntime(str(compatibility.onnxruntime_library()))
-            for method in methods:
-                failures.explain(method, _itkv4.take_last_error, _itkv4.take_interruption)
+            for method, image_types in methods.items():
+                failures.explain(
+                    method,
+                    _itkv4.take_last_error,
+                    _itkv4.take_interruption,
+                    turn_of=shared_metric.turn_of,
+                )
+                shared_metric.check_when_set(method, image_types)
             _itkv4_library = _itkv4
         return _itkv4_library

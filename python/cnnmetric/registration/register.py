@@ -12,6 +12,7 @@ from typing import get_args
 from cnnmetric.errors import SettingsError
 from cnnmetric.images.conversion import as_itk
 from cnnmetric.images.conversion import optional_mask
+from cnnmetric.metric import arguments
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
@@ -174,9 +175,5 @@ def _check_arguments(
     if grid_spacing is not None and not (0 < grid_spacing < math.inf):
         msg = f"grid_spacing is {grid_spacing} but must be above 0 (mm), or None to choose it"
         raise SettingsError(msg)
-    if threads < 0:
-        msg = f"threads is {threads} but must be 0 (all) or more"
-        raise SettingsError(msg)
-    if seed < 0:
-        msg = f"seed is {seed} but must be 0 or more"
-        raise SettingsError(msg)
+    arguments.whole_number("threads", threads, smallest=0, largest=arguments.MOST_THREADS)
+    arguments.seed_of(seed)

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef cnnmetricModelFile_h
+#define cnnmetricModelFile_h
+
+#include <string>
+
+namespace cnnmetric
+{
+
+/** Check the numbers in a model file before ONNX Runtime opens it; throws ModelError.
+ *
+ * With damaged numbers a network computes NaN or, behind a ReLU, wrong values without NaN. And a division of whole
+ * numbers by -1 can end the process: ONNX Runtime calculates with constants when it opens the file. Its C API does not
+ * show the numbers of a model, so the file itself is read (protocol buffers, onnx.proto). What is no ONNX file passes,
+ * because ONNX Runtime has the better message for that. */
+void
+CheckModelFile(const std::string & path);
+
+} // namespace cnnmetric
+
+#endif

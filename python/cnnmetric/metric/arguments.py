@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments of the metric's classes, checked before they reach the compiled part.
+
+Every function returns the argument in the type that the compiled part takes, or raises a
+`SettingsError` that names the argument, what it is and what it must be.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Collection
+from collections.abc import Iterable
+from typing import Any
+from typing import NoReturn
+from typing import SupportsIndex
+
+import numpy as np
+
+from cnnmetric.errors import SettingsError
+from cnnmetric.plugin.loading import core
+
+LARGEST = 2**31 - 1
+MOST_THREADS = 1024  # more than a process gets would end it
+
+
+def refuse(name: str, value: Any, right: str) -> NoReturn:
+    """Raise the error of an argument.
+
+    Parameters
+    ----------
+    name
+        Of the argument.
+    value
+        What it is.
+    right
+        What it must be.
+
+    Raises
+    ------
+    SettingsError
+        Always.
+    """
+    shown = repr(value)
+    if len(shown) > 60:
+        shown = f"{shown[:60]}..."
+    msg = f"{name} is {shown} ({type(value).__name__}) but must be {right}"
+    raise SettingsError(msg)
+
+
+def whole_number(name: str, value: Any, *, smallest: int, largest: int = LARGEST) -> int:
+    """Return a whole number; NumPy's are taken as well."""
+    right = f"a whole number of {smallest} to {largest}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, SupportsIndex):
+        refuse(name, value, right)
+    try:
+        number = operator.index(value)
+    except TypeError:  # arrays have the method and refuse
+        refuse(name, value, right)
+    if not smallest <= number <= largest:
+        refuse(name, value, right)
+    return number
+
+
+def optional_whole_number(name: str, value: Any) -> int | None:
+    """Return a whole number above 0, or None if it is None."""
+    return None if value is None else whole_number(name, value, smallest=1)
+
+
+def threads(value: Any) -> int:
+    """Return a number of threads; 0 is that of the processors."""
+    return whole_number("number_of_threads", value, smallest=0, largest=MOST_THREADS)
+
+
+def seed_of(value: Any) -> int:
+    """Return the seed of a random generator."""
+    return whole_number("seed", value, smallest=0, largest=2**32 - 1)
+
+
+def device_name(value: Any) -> str:
+    """Return the name of a device; the compiled part knows which there are."""
+    return text("device", value, right='"auto", "cpu" or "cuda:N"')
+
+
+def number(name: str, value: Any, *, largest: float = math.inf, unit: str = "") -> float:
+    """Return a finite number from 0 to `largest`; NumPy's are taken as well."""
+    range_ = f"of at least 0{unit}" if largest == math.inf else f"of 0 to {largest:g}{unit}"
+    right = f"a finite number {range_}"
+    if isinstance(value, bool | np.bool_ | str | bytes | complex) or not hasattr(
+        value, "__float__"
+    ):
+        refuse(name, value, right)
+    try:
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        refuse(name, value, right)
+    if not (math.isfinite(result) and 0 <= result <= largest):
+        refuse(name, value, right)
+    return result
+
+
+def text(name: str, value: Any, *, right: str) -> str:
+    """Return a text that can be encoded."""
+    if not isinstance(value, str):
+        refuse(name, value, right)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        refuse(name, value, f"{right}, in characters of UTF-8")
+    return value
+
+
+def modality(value: Any) -> str:
+    """Return the name of the fixed image's modality; the model knows which there are."""
+    return text("fixed_modality", value, right="the name of a modality, or empty")
+
+
+def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
+    """Return one of some texts, numbers or None."""
+    if not any(type(value) is type(one) and value == one for one in choices):
+        *others, last = map(repr, choices)
+        refuse(name, value, f"{', '.join(others)} or {last}")
+    return value
+
+
+def numbers(name: str, values: Any) -> list[float]:
+    """Return finite numbers."""
+    right = "a sequence of finite numbers"
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
+        refuse(name, values, right)
+    try:
+        given = values if isinstance(values, np.ndarray) else list(values)
+        found = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        refuse(name, values, right)
+    if found.ndim != 1 or not np.isfinite(found).all():
+        refuse(name, values, right)
+    result: list[float] = found.tolist()
+    return result
+
+
+def model_file(model: Any) -> str:
+    """Return the file of a model.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither a text nor a path.
+    ModelError
+        If no model of this name is installed.
+    """
+    name = os.fspath(model) if isinstance(model, os.PathLike) else model
+    right = "the name of an installed model or the path of an .onnx file"
+    return core.find_model(text("model", name, right=right))
+
+
+def compiled_settings(
+    module: Any,
+    *,
+    model: Any,
+    fixed_modality: Any,
+    sampling: str | None,
+    number_of_blocks: Any,
+    block_size: Any,
+    grid_spacing: Any,
+    device: Any,
+    number_of_threads: Any,
+) -> Any:
+    """Return the settings of a metric, for one of the two compiled parts.
+
+    Parameters
+    ----------
+    module
+        The compiled part.
+    model, fixed_modality, number_of_blocks, block_size, grid_spacing, device, number_of_threads
+        As given by the user.
+    sampling
+        ``"Full"``, ``"Blocks"`` or None; already checked.
+
+    Raises
+    ------
+    SettingsError
+        If one of them is of a wrong type or out of range.
+    ModelError
+        If no model of this name is installed.
+    """
+    return module.Settings(
+        model=model_file(model),
+        fixed_modality=modality(fixed_modality),
+        full=None if sampling is None else sampling == "Full",
+        number_of_blocks=optional_whole_number("number_of_blocks", number_of_blocks),
+        block_size=optional_whole_number("block_size", block_size),
+        grid_spacing=number("grid_spacing", grid_spacing, unit=" mm"),
+        device=device_name(device),
+        number_of_threads=threads(number_of_threads),
+    )
