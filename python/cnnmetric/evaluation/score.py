@@ -21,7 +21,7 @@ from cnnmetric.types import LabelMap
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledPair:
-    """Two images with a label map of each; ITK images, 3D, of floats and of shorts."""
+    """Two images with a label map of each; ITK images, 3D, of floats and of whole numbers."""
 
     fixed: Image
     moving: Image
