@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from cnnmetric.plugin.components import COMPONENTS
 from cnnmetric.plugin.components import LOADED_ON_DEMAND
 from cnnmetric.plugin.components import SAMPLING_METRICS
 from cnnmetric.plugin.components import check_components
+from cnnmetric.plugin.components import check_threads
 from support.elastix_cases import images
 from support.elastix_runs import parameters
 from support.elastix_runs import register
@@ -159,3 +162,58 @@ def test_a_number_of_values_that_is_not_that_of_the_levels(
     )
     with pytest.raises(cnnmetric.MetricError, match=message):
         register(*images("float 3D"), settings)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_metrics_that_crash_with_a_number_of_threads(place: int, difference_model: Path) -> None:
+    metrics = ["CNNMetric", "CNNMetric"]
+    metrics[place] = BENDING
+    settings = parameters(difference_model, **MULTI, Metric=metrics, ImageSampler="Random")
+    message = rf'with 2 threads.*"{BENDING}".*Add \(Metric{place}UseMulti\w+ "false"\)'
+    with pytest.raises(cnnmetric.MetricError, match=message):
+        register(*images("float 3D"), settings, number_of_threads=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "threads"),
+    [
+        ("UseMultiThreadingForMetrics", 2),
+        ("Metric1UseMultiThreadingForMetrics", 2),
+        ("NoParameterOfElastix", 1),
+        ("NoParameterOfElastix", 0),
+    ],
+)
+def test_metrics_that_run_with_a_number_of_threads(
+    name: str, threads: int, difference_model: Path
+) -> None:
+    settings = parameters(
+        difference_model,
+        **MULTI,
+        **{name: "false"},
+        Metric=["CNNMetric", BENDING],
+        ImageSampler="Random",
+        NumberOfSpatialSamples="200",
+    )
+    register(*images("float 3D"), settings, number_of_threads=threads)
+
+
+def test_metrics_of_others_that_crash_are_warned_of() -> None:
+    maps = [{"Registration": ["MultiMetricMultiResolutionRegistration"], "Metric": [BENDING]}] * 2
+    with pytest.warns(UserWarning, match=rf'map 0.*"{BENDING}".*map 1.*not due to') as caught:
+        check_threads(maps, 2)
+    assert len(caught) == 1
+
+
+def test_the_warning_comes_before_the_crash() -> None:
+    """In a process of its own, which elastix ends as a rule, but need not."""
+    script = """
+import cnnmetric, itk, numpy
+image = itk.image_from_array(numpy.random.default_rng(1).random((32, 32, 32), "float32"))
+settings = itk.ParameterObject.New()
+settings.AddParameterMap(settings.GetDefaultParameterMap("bspline", 1, 10.0))
+settings.SetParameter("MaximumNumberOfIterations", "20")
+itk.elastix_registration_method(image, image, parameter_object=settings, number_of_threads=2)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.stderr.count("Parameter map 0: with 2 threads, elastix crashes at its metrics") == 1

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The components of elastix by kind, and what a parameter map may ask of them.
+"""The components of elastix by kind, and which of them it crashes at.
 
 Where a name is unknown, elastix writes an error to its log, forgets it where no sampler is named,
-and then crashes the process. A component of another kind crashes it as well. Both happen with any
-metric; parameter maps that use CNNMetric are checked before elastix sees them.
+and then crashes the process. That happens with any metric; parameter maps that use CNNMetric are
+checked before elastix sees them.
 """
 
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -146,6 +147,20 @@ SAMPLING_METRICS = frozenset(
     }
 )
 
+# Metrics of elastix that keep something for each of their threads.
+_THREADED_METRICS = frozenset(
+    {
+        "AdvancedKappaStatistic",
+        "AdvancedMattesMutualInformation",
+        "AdvancedMeanSquares",
+        "AdvancedNormalizedCorrelation",
+        "Impact",
+        "PCAMetric",
+        "SumSquaredTissueVolumeDifference",
+        "TransformBendingEnergyPenalty",
+    }
+)
+
 
 def uses_the_metric(map_: ParameterMap) -> bool:
     """Whether a parameter map asks for CNNMetric."""
@@ -220,6 +235,49 @@ def check_samplers(maps: Iterable[ParameterMap]) -> None:
                     "patches of CNNMetric as well, unless CNNMetricSampling does."
                 )
                 raise MetricError(msg)
+
+
+def check_threads(maps: Iterable[ParameterMap], threads: int) -> None:
+    """Refuse metrics that elastix crashes the process at when it is told a number of threads.
+
+    ``MultiMetricMultiResolutionRegistration`` has metrics run on more threads than they have
+    memory for. That is so without CNNMetric, too; such parameter maps are only warned of.
+
+    Parameters
+    ----------
+    maps
+        The parameter maps of the registration.
+    threads
+        As elastix is told, 0 if it is not; then, as with 1, memory and threads agree.
+
+    Raises
+    ------
+    MetricError
+        Naming the metric and what to add to the parameter map, if that uses CNNMetric.
+    """
+    advice = []
+    for index, map_ in enumerate(maps):
+        registration = map_.get("Registration", ())
+        if threads < 2 or "MultiMetricMultiResolutionRegistration" not in registration:
+            continue
+        crashing = {}
+        for place, metric in enumerate(map_.get("Metric", ())):
+            name = f"Metric{place}UseMultiThreadingForMetrics"
+            values = map_.get(name) or map_.get("UseMultiThreadingForMetrics", ("true",))
+            if metric in _THREADED_METRICS and set(values) != {"false"}:
+                crashing[f'({name} "false")'] = metric
+        if not crashing:
+            continue
+        msg = (
+            f"Parameter map {index}: with {threads} threads, elastix crashes at its metrics "
+            f'{_quoted(crashing.values(), ", ")} in "MultiMetricMultiResolutionRegistration". '
+            f"Add {' '.join(crashing)}, or leave the number of threads out."
+        )
+        if uses_the_metric(map_):
+            raise MetricError(msg)
+        advice.append(msg)
+    if advice:
+        warnings.warn(f"{' '.join(advice)} That is not due to cnnmetric.", stacklevel=2)
 
 
 def _advice(index: int, kind: str, name: str, known: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from cnnmetric.errors import MetricError
 from cnnmetric.plugin.components import ParameterMap
 from cnnmetric.plugin.components import check_components
 from cnnmetric.plugin.components import check_samplers
+from cnnmetric.plugin.components import check_threads
 from cnnmetric.plugin.components import uses_the_metric
 
 _METHODS = ("Update", "UpdateLargestPossibleRegion")
@@ -52,6 +53,7 @@ def install(
         check_dimension(maps, registration.GetOutput().GetImageDimension())
         check_components(maps)
         check_samplers(maps)
+        check_threads(maps, registration.GetNumberOfThreads())
         check_numbers_of_values(maps)
 
     for registration_class in set(itk.ElastixRegistrationMethod.values()):
