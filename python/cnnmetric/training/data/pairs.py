@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cnnmetric.csv_table import read_table
 from cnnmetric.errors import DataError
+from cnnmetric.files.tables import read_table
 from cnnmetric.images.files import read_image
 from cnnmetric.metric.normalisation import normalise
 from cnnmetric.metric.normalisation import quantile_range
