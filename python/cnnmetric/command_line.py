@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import os
 import shlex
 import sys
 import types
@@ -29,6 +30,8 @@ from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import SettingsError
 
 _SETTINGS_CLASS = "_settings_class"
+# Of the environment: shows errors with their traceback.
+DEBUG = "CNNMETRIC_DEBUG"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -216,12 +219,17 @@ def run_command(
     Returns
     -------
     int
-        That of the command; 1 after a `CNNMetricError`, 130 after Ctrl-C.
+        That of the command; 1 after a `CNNMetricError` or an error of the system or of a library,
+        such as a full disk, and 130 after Ctrl-C. With the environment variable
+        ``CNNMETRIC_DEBUG``, errors are raised, to be seen with their traceback.
     """
     try:
         return command() or 0
-    except CNNMetricError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+    except (CNNMetricError, OSError, RuntimeError, MemoryError, UnicodeError) as error:
+        # Of Python itself; a fault of ours.
+        if os.environ.get(DEBUG) or isinstance(error, (NotImplementedError, RecursionError)):
+            raise
+        print(f"{program}: {_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{program}: {interrupted}", file=sys.stderr)
@@ -231,7 +239,21 @@ def run_command(
 class _Parser(argparse.ArgumentParser):
     def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
         """Take a line of a file as a shell does."""
-        return shlex.split(arg_line, comments=True)
+        try:
+            return shlex.split(arg_line, comments=True)
+        except ValueError as error:
+            self.error(f"cannot read the line {arg_line!r} of a file of options: {error}")
+
+
+def _one_line(error: BaseException) -> str:
+    """Return what an error says; of one that is not ours, a single line and what it is of."""
+    if isinstance(error, CNNMetricError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return f"{error.strerror}: {' and '.join(names)}" if names else error.strerror
+    text = " ".join(str(error).split())
+    return f"{text or 'no message'} ({type(error).__name__}; {DEBUG}=1 shows where)"
 
 
 class _Collect(argparse.Action):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Iterator
@@ -72,6 +73,15 @@ def test_options_may_be_read_from_files(tmp_path: Path) -> None:
     assert (found.rate, found.source) == (2, ("a b",))
 
 
+def test_a_file_of_options_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "options.txt").write_text("--source 'a b\n")
+    with pytest.raises(SystemExit):
+        read(f"x @{tmp_path / 'options.txt'}")
+    assert 'cannot read the line "--source \'a b" of a file' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", ["", "x --mode c", "x --scale 1", "x --rate fast"])
 def test_refuses_what_cannot_be_read(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -132,6 +142,22 @@ def raising(error: BaseException) -> int:
     ("error", "status", "line"),
     [
         (DataError("no image"), 1, "cnnmetric.train: no image\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "out/model.json"),
+            1,
+            "cnnmetric.train: No space left on device: out/model.json\n",
+        ),
+        (
+            RuntimeError("itkFile.cxx:1:\nITK ERROR: no image\n"),
+            1,
+            "cnnmetric.train: itkFile.cxx:1: ITK ERROR: no image "
+            "(RuntimeError; CNNMETRIC_DEBUG=1 shows where)\n",
+        ),
+        (
+            MemoryError(),
+            1,
+            "cnnmetric.train: no message (MemoryError; CNNMETRIC_DEBUG=1 shows where)\n",
+        ),
         (KeyboardInterrupt(), 130, "cnnmetric.train: interrupted; --resume goes on\n"),
     ],
 )
@@ -150,7 +176,15 @@ def test_a_command_may_have_a_status_of_its_own(returned: int | None, status: in
     assert run_command("cnnmetric.doctor", lambda: returned) == status
 
 
+def test_errors_may_be_shown_with_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CNNMETRIC_DEBUG", "1")
+    with pytest.raises(DataError):
+        run_command("cnnmetric.train", lambda: raising(DataError("no image")))
+
+
 def test_a_fault_of_ours_is_no_line_of_advice() -> None:
+    with pytest.raises(RecursionError):
+        run_command("cnnmetric.train", lambda: raising(RecursionError()))
     with pytest.raises(ZeroDivisionError):
         run_command("cnnmetric.train", lambda: 1 // 0)
 

@@ -163,6 +163,50 @@ def test_a_crash_takes_one_registration_with_it(folder: Path, tmp_path: Path) ->
     assert len(records(out)) == 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_registrations_end_with_the_evaluation(
+    number: signal.Signals, folder: Path, tmp_path: Path
+) -> None:
+    long = write_translation_parameters(tmp_path, iterations=1_000_000)
+    out = tmp_path / "out"
+    command = [
+        *(sys.executable, "-m", "cnnmetric.evaluate"),
+        *arguments(folder, out, own=f"mine={long}"),
+        *("--workers", "1"),
+    ]
+    # Away from the terminal's group, where Ctrl-C would reach the registrations by itself.
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True
+    )
+    children: list[psutil.Process] = []
+    try:
+        wait_until(lambda: registering_child(process.pid) is not None or bool(process.poll()))
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=PATIENCE)
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert not alive
+    finally:
+        process.kill()
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    if number != signal.SIGKILL:
+        assert process.returncode == 130
+        assert errors.strip().endswith("cnnmetric.evaluate: interrupted; the same command goes on")
+    # What was ended is not done, and is no failure.
+    assert not (out / "results.jsonl").exists()
+
+
+def test_a_folder_that_cannot_be_written(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(arguments(folder, tmp_path / "file")) == 1
+    assert "nothing can be written to the folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,39 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         Results(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (b"\xff\xfe", "can't decode byte 0xff"),
+        (b"5", "it is a int"),
+        (b"{}", "it has no preset and no method"),
+        (b'{"preset": "x", "method": "mi", "registration": "r2"}', "it has no failure"),
+    ],
+)
+def test_a_line_that_holds_something_else_is_named(line: bytes, fault: str, tmp_path: Path) -> None:
+    Results(tmp_path).append(record(1))
+    file = tmp_path / "results.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole + line + b"\n")
+    message = rf"results\.jsonl, line 2, is no record .*{fault}.*remove the line, and the next run"
+    with pytest.raises(DataError, match=message):
+        Results(tmp_path)
+    assert file.read_bytes() == whole + line + b"\n"
+    file.write_bytes(whole)
+    assert Results(tmp_path).records == [record(1)]
+
+
+def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    numbers = {"before": {"dice": math.nan, "of_label": [math.inf, 0.5]}}
+    results.append({**record(1, failure="crash"), **numbers})
+    results.append({**record(2), **numbers})
+    expected = {"dice": None, "of_label": [None, 0.5]}
+    assert [r["before"] for r in Results(tmp_path).records] == [expected] * 2
+    results.drop_failures()
+    assert [r["before"] for r in Results(tmp_path).records] == [expected]
+
+
 def test_failures_can_be_taken_out_to_be_tried_again(tmp_path: Path) -> None:
     results = Results(tmp_path)
     results.append(record(1, failure="crash"))
@@ -57,10 +92,27 @@ def test_failures_can_be_taken_out_to_be_tried_again(tmp_path: Path) -> None:
     assert results.drop_failures() == 0
 
 
-def test_damaged_settings_are_named(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text("{")
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_damaged_settings_are_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_bytes(content)
     with pytest.raises(DataError, match=r"settings\.json does not hold the settings of a run"):
         Results(tmp_path).check_settings({"--labels": "1-50"})
+
+
+def test_settings_are_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Results(tmp_path).check_settings({"--seed": "1"})
+    before = (tmp_path / "settings.json").read_text(encoding="utf-8")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        Results(tmp_path).check_settings({"--seed": "1", "--model": "t1t2"})
+    assert (tmp_path / "settings.json").read_text(encoding="utf-8") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from scipy.spatial import distance
 
 from cnnmetric.errors import DataError
 from cnnmetric.evaluation.alignment import Alignment
+from cnnmetric.evaluation.score import LabelledPair
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.score import score_before
+from cnnmetric.evaluation.summary import Summary
 from cnnmetric.images.overlap import overlap
 from support.evaluation_subjects import shifted_pair
 from support.metric_images import empty_image
@@ -67,6 +69,21 @@ def test_labels_that_one_or_both_images_lack() -> None:
     assert found["dice_of_label"]["99"] is None
     assert found["dice"] == pytest.approx(found["dice_of_label"]["1"] / 2)
     json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+def test_an_image_without_inner_voxels_has_no_share_of_folded_ones(slices: int) -> None:
+    labels = itk.image_from_array(np.ones((slices, 20, 20), np.int16))
+    image = itk.image_from_array(np.ones((slices, 20, 20), np.float32))
+    pair = LabelledPair(fixed=image, moving=image, fixed_labels=labels, moving_labels=labels)
+    alignment = Alignment(step="linear", displacement=np.zeros((slices, 20, 20, 3)), seconds=1.0)
+    found = score(pair, alignment, None)
+    assert found["folded"] is None
+    assert found["dice"] == 1
+    json.dumps(found, allow_nan=False)
+    record = {"preset": "p", "method": "m", "registration": "r", "failure": None}
+    summary = Summary([{**record, "before": found, "linear": found}], baseline="")
+    assert "| m | 1 (0) | 1.000 |" in summary.markdown()
 
 
 def test_no_label_to_compare_is_an_error() -> None:

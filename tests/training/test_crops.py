@@ -141,13 +141,13 @@ def test_label_maps_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"--source synthetic: .*empty is not a folder with images"):
         find_label_maps(tmp_path / "empty")
     outside = write_image(tmp_path / "outside.nii.gz", np.full((4, 4, 4), 600, np.int16))
-    with pytest.raises(DataError, match=r"outside\.nii\.gz is not a 3D image with labels between"):
+    with pytest.raises(DataError, match=r"outside\.nii\.gz has no label between"):
         load_label_map(outside)
     negative = write_image(tmp_path / "negative.nii.gz", np.array([[[2, -7]]], np.int16))
-    with pytest.raises(DataError, match=r"negative\.nii\.gz has the label -7; labels are numbers"):
+    with pytest.raises(DataError, match=r"negative\.nii\.gz has the label -7; give numbers"):
         load_label_map(negative)
     (tmp_path / "broken.nii.gz").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"cannot read the label map .*broken"):
+    with pytest.raises(DataError, match=r"broken.* cannot be read as an image"):
         load_label_map(tmp_path / "broken.nii.gz")
 
 

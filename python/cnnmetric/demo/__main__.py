@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Container
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from cnnmetric.demo.progress import step
 from cnnmetric.demo.settings import DemoSettings
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import SettingsError
+from cnnmetric.files.output import check_file
+from cnnmetric.files.output import json_text
 
 if TYPE_CHECKING:
     from cnnmetric.demo.cases import Case
@@ -85,7 +86,7 @@ def run(settings: DemoSettings) -> None:
         )
     record = {"settings": to_record(settings), "results": [row.record() for row in rows]}
     settings.output.with_suffix(".json").write_text(
-        json.dumps(record, indent=2) + "\n", encoding="utf-8"
+        json_text(record, indent=2) + "\n", encoding="utf-8"
     )
     print(f"\n{text}\n\npicture: {settings.output.resolve()}")
 
@@ -136,6 +137,8 @@ def _check_output(output: Path, formats: Container[str]) -> None:
     if not output.resolve().parent.is_dir():
         msg = f"the folder of the picture, {output.resolve().parent}, does not exist; make it first"
         raise SettingsError(msg)
+    for file in (output, output.with_suffix(".json")):
+        check_file(file, option="--output")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,12 +22,14 @@ from cnnmetric.evaluation.settings import SummarySettings
 from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.summary import Summary
 from cnnmetric.evaluation.tables import read_registrations
+from cnnmetric.files.output import check_folder
 
 
 def run(settings: RunSettings) -> None:
     """Do the registrations that are not done yet, then show the table."""
     registrations = read_registrations(settings.subjects, settings.registrations)
     names = _installed(settings)
+    check_folder(settings.out, option="--out")
     results = Results(settings.out)
     results.check_settings(_shared(settings))
     if settings.retry_failed:
@@ -49,30 +52,40 @@ def run(settings: RunSettings) -> None:
     to_do = [job for job in jobs if job.key not in done]
     if to_do:
         workers = settings.workers or runner.default_workers(settings.threads)
-        records = runner.run_all(to_do, workers=workers, scheduler=settings.scheduler)
-        for record in tqdm(
-            records, total=len(jobs), initial=len(jobs) - len(to_do), unit="registration"
+        with (
+            runner.stopped_by_signals(),
+            # Closed at once whatever happens here, which ends the registrations that run.
+            closing(
+                runner.run_all(to_do, workers=workers, scheduler=settings.scheduler)
+            ) as records,
         ):
-            results.append(record)
-            if record["failure"]:
-                tqdm.write(
-                    f"{record['registration']} {record['method']} failed: {record['failure']}",
-                    file=sys.stderr,
-                )
+            for record in tqdm(
+                records, total=len(jobs), initial=len(jobs) - len(to_do), unit="registration"
+            ):
+                results.append(record)
+                if record["failure"]:
+                    tqdm.write(
+                        f"{record['registration']} {record['method']} failed: {record['failure']}",
+                        file=sys.stderr,
+                    )
     _show(results, settings.out, settings.baseline)
 
 
 def summary(settings: SummarySettings) -> None:
     """Print and save the table of what is there."""
-    _show(_existing(settings.out), settings.out, settings.baseline)
+    results = _existing(settings.out)
+    check_folder(settings.out, option="--out")
+    _show(results, settings.out, settings.baseline)
 
 
 def figures(settings: FigureSettings) -> None:
     """Draw what is there."""
     from cnnmetric.evaluation.figures import draw_all
 
+    results = _existing(settings.out)
+    check_folder(settings.out / "figures", option="--out")
     for picture in draw_all(
-        _existing(settings.out).records,
+        results.records,
         settings.out / "figures",
         baseline=settings.baseline,
         label_names=settings.label_names,

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """One registration by one method, from files to a record; run as a process of its own.
 
-    python -m cnnmetric.evaluation.job FOLDER
+    python -m cnnmetric.evaluation.job FOLDER PROCESS
 
-takes the `Job` in the folder's ``job.pickle`` and leaves ``record.pickle`` there.
+takes the `Job` in the folder's ``job.pickle`` and leaves ``record.pickle`` there. It ends when the
+process that has started it does, whose number is the second argument.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
 import pickle
 import platform
+import signal
 import sys
 from dataclasses import dataclass
 from datetime import UTC
@@ -28,6 +32,7 @@ from cnnmetric.images.files import read_labels
 
 JOB_FILE, RECORD_FILE = "job.pickle", "record.pickle"
 _LENGTH_SHOWN = 400
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +54,12 @@ class Job:
         return self.preset, self.method, self.registration.name
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, parent: int) -> None:
     """Do what the module says."""
+    # A signal of Linux, so that no registration goes on for a process that was killed.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
     job = pickle.loads((folder / JOB_FILE).read_bytes())
     (folder / RECORD_FILE).write_bytes(pickle.dumps(run(job, folder)))
 
@@ -146,4 +155,4 @@ def _register(job: Job, folder: Path, record: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

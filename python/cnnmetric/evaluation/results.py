@@ -11,8 +11,12 @@ from typing import Any
 
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
+from cnnmetric.files.output import atomic_path
+from cnnmetric.files.output import json_text
 
 Key = tuple[str, str, str]
+# Of every record.
+_ALWAYS = ("preset", "method", "registration", "failure")
 
 
 class Results:
@@ -42,10 +46,10 @@ class Results:
         return {(r["preset"], r["method"], r["registration"]) for r in self.records}
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add a record; it is on the disk when this returns."""
+        """Add a record; it is on the disk when this returns. JSON has null for NaN."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record, allow_nan=False) + "\n")
+            stream.write(json_text(record) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
         self.records.append(record)
@@ -55,11 +59,9 @@ class Results:
         kept = [record for record in self.records if not record["failure"]]
         dropped = len(self.records) - len(kept)
         if dropped:
-            replacement = self._file.with_suffix(".new")
-            replacement.write_text(
-                "".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8"
-            )
-            replacement.replace(self._file)
+            text = "".join(json_text(record) + "\n" for record in kept)
+            with atomic_path(self._file) as replacement:
+                replacement.write_text(text, encoding="utf-8")
             self.records = kept
         return dropped
 
@@ -82,8 +84,9 @@ class Results:
         try:
             before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         except ValueError as error:
-            msg = f"{file} does not hold the settings of a run ({error}); choose another --out"
-            raise DataError(msg) from error
+            raise DataError(_no_settings(file, str(error))) from error
+        if not isinstance(before, dict):
+            raise DataError(_no_settings(file, f"it is a {type(before).__name__}"))
         for name, value in settings.items():
             if before.get(name, value) != value:
                 msg = (
@@ -91,8 +94,9 @@ class Results:
                     f"on with {value}: results would not be comparable; choose another --out"
                 )
                 raise SettingsError(msg)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({**before, **settings}, indent=2) + "\n", encoding="utf-8")
+        text = json_text({**before, **settings}, indent=2) + "\n"
+        with atomic_path(file) as replacement:
+            replacement.write_text(text, encoding="utf-8")
 
     def _read(self) -> list[dict[str, Any]]:
         if not self._file.is_file():
@@ -104,10 +108,32 @@ class Results:
             with self._file.open("r+b") as stream:
                 stream.truncate(len(complete))
         records = []
-        for number, line in enumerate(complete.decode().splitlines(), start=1):
+        for number, line in enumerate(complete.splitlines(), start=1):
             try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                msg = f"{self._file}, line {number}, is no record ({error}); remove the line"
-                raise DataError(msg) from error
+                record = json.loads(line.decode())
+                fault = _fault_of(record)
+            except ValueError as error:  # of UTF-8 or of JSON
+                fault = str(error)
+            if fault:
+                msg = (
+                    f"{self._file}, line {number}, is no record ({fault}); remove the line, and "
+                    "the next run does its registration again"
+                )
+                raise DataError(msg)
+            records.append(record)
         return records
+
+
+def _fault_of(record: Any) -> str:
+    """Return what is wrong with what should be a record, empty if nothing is."""
+    if not isinstance(record, dict):
+        return f"it is a {type(record).__name__}"
+    missing = [name for name in _ALWAYS if name not in record]
+    return f"it has no {' and no '.join(missing)}" if missing else ""
+
+
+def _no_settings(file: Path, fault: str) -> str:
+    return (
+        f"{file} does not hold the settings of a run ({fault}); choose another --out, or remove "
+        "the file if you are sure that all results in the folder were made with the present ones"
+    )

@@ -2,7 +2,8 @@
 """Many registrations at once: on this machine, or on a Dask cluster.
 
 Each registration is a process of its own (`job`), so that one that crashes takes nothing with it,
-and so that a Dask worker can answer its scheduler meanwhile, whatever holds Python's lock.
+and so that a Dask worker can answer its scheduler meanwhile, whatever holds Python's lock. It leads
+a session of its own, with whatever it starts, and is ended with this process, however that ends.
 """
 
 from __future__ import annotations
@@ -13,15 +14,23 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Generator
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import as_completed
 from contextlib import ExitStack
+from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+from typing import IO
 from typing import Any
 
+from cnnmetric.errors import RegistrationError
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import job as job_module
 from cnnmetric.evaluation.job import Job
@@ -34,9 +43,64 @@ _THREADS = (
     "OPENBLAS_NUM_THREADS",
 )
 _LINES_SHOWN = 3
+_STOP_SECONDS = 3.0
 
 
-def run_all(jobs: Sequence[Job], *, workers: int, scheduler: str) -> Iterator[dict[str, Any]]:
+class _Children:
+    """The processes of registrations that run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(self, command: list[str], environment: dict[str, str], out: IO[str]) -> int:
+        """Run a process that leads a session of its own, and return its exit status."""
+        with self._lock:
+            if self._stopped:
+                msg = "the evaluation has been stopped"
+                raise RegistrationError(msg)
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._running.add(process)
+        try:
+            return process.wait()
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+    def allow(self) -> None:
+        """Let processes start again after `stop`."""
+        with self._lock:
+            self._stopped = False
+
+    def stop(self) -> None:
+        """End all processes that run, with those that they have started, and start no more."""
+        with self._lock:
+            self._stopped = True
+            running = [process for process in self._running if process.poll() is None]
+        # In a friendly way at first, in which programs may remove their files.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in running:
+                with suppress(ProcessLookupError):  # nobody is left
+                    os.killpg(process.pid, number)
+            end = time.monotonic() + _STOP_SECONDS
+            for process in running:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, end - time.monotonic()))
+
+
+_children = _Children()
+
+
+def run_all(
+    jobs: Sequence[Job], *, workers: int, scheduler: str
+) -> Generator[dict[str, Any], None, None]:
     """Run jobs and yield the record of each when it is done, in no particular order.
 
     Parameters
@@ -74,10 +138,8 @@ def run_in_process(job: Job) -> dict[str, Any]:
         (Path(folder) / "output.txt").open("w+", encoding="utf-8", errors="replace") as out,
     ):
         (Path(folder) / job_module.JOB_FILE).write_bytes(pickle.dumps(job))
-        command = [sys.executable, "-m", job_module.__name__, folder]
-        status = subprocess.run(
-            command, env=environment, stdout=out, stderr=subprocess.STDOUT, check=False
-        ).returncode
+        command = [sys.executable, "-m", job_module.__name__, folder, str(os.getpid())]
+        status = _children.run(command, environment, out)
         file = Path(folder) / job_module.RECORD_FILE
         if status == 0:
             record: dict[str, Any] = pickle.loads(file.read_bytes())
@@ -90,6 +152,24 @@ def run_in_process(job: Job) -> dict[str, Any]:
     return record
 
 
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP stop what is inside as Ctrl-C does, so that nothing goes on alone."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python leaves signals to the main thread
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def default_workers(threads: int) -> int:
     """Return how many processes of so many threads the machine has cores for."""
     return max(1, len(os.sched_getaffinity(0)) // threads)
@@ -97,8 +177,11 @@ def default_workers(threads: int) -> int:
 
 def _this_machine(workers: int, stack: ExitStack) -> Executor:
     executor = ThreadPoolExecutor(workers)
-    # Processes that run are waited for; after Ctrl-C, which they get as well, not for long.
-    stack.callback(executor.shutdown, cancel_futures=True)
+    _children.allow()
+    # In reverse order: those that wait are not begun, those that run are ended and waited for.
+    stack.callback(executor.shutdown)
+    stack.callback(_children.stop)
+    stack.callback(executor.shutdown, wait=False, cancel_futures=True)
     return executor
 
 

@@ -18,10 +18,12 @@ from cnnmetric.types import Displacement
 from cnnmetric.types import Image
 from cnnmetric.types import LabelMap
 
+_THINNEST = 3  # voxels that an image needs along an axis to have some inside
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledPair:
-    """Two images with a label map of each; ITK images, 3D, of floats and of shorts."""
+    """Two images with a label map of each; ITK images, 3D, of floats and of whole numbers."""
 
     fixed: Image
     moving: Image
@@ -54,11 +56,16 @@ def score(pair: LabelledPair, alignment: Alignment, labels: Iterable[int] | None
     """
     return {
         **_overlap(pair, alignment.displacement, labels),
-        "folded": warping.folded_share(
-            warping.jacobian_determinant(alignment.displacement, pair.fixed)
-        ),
+        "folded": _folded(alignment.displacement, pair.fixed),
         "seconds": round(alignment.seconds, 2),
     }
+
+
+def _folded(displacement: Displacement, grid: Image) -> float | None:
+    """Return the share of folded voxels; None where all of them are at the border."""
+    if min(displacement.shape[:-1]) < _THINNEST:
+        return None
+    return warping.folded_share(warping.jacobian_determinant(displacement, grid))
 
 
 def _overlap(

@@ -127,7 +127,7 @@ def frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
                 **{f"dice_{step}": s["dice"] if s else np.nan for step, s in steps.items()},
                 "dice": last["dice"],
                 "jaccard": last["jaccard"],
-                "folded": np.nan if failed else last.get("folded", np.nan),
+                "folded": np.nan if failed else _number(last.get("folded")),
                 "seconds": np.nan if failed else _seconds(record),
             }
         )
@@ -177,6 +177,10 @@ def _row(runs: pd.DataFrame, baseline: pd.DataFrame | None) -> dict[str, Any]:
     row["folded"] = runs["folded"].mean()
     row["seconds"] = runs["seconds"].mean()
     return row
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
 def _seconds(record: dict[str, Any]) -> float:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnnmetric.csv_table import read_table
 from cnnmetric.errors import DataError
+from cnnmetric.files.tables import read_table
 
 LABELS = "labels"
 _COLUMNS = ("fixed_subject", "fixed_modality", "moving_subject", "moving_modality")

@@ -5,8 +5,8 @@ elastix catches every exception, writes it to its log and tells Python "Internal
 elastix log". So that the reason is not lost, the two methods that start a registration are wrapped:
 where the metric has left a reason, it is raised as `MetricError`; where Python itself has stopped
 the registration (Ctrl-C, or a callback of `cnnmetric.on_iteration`), its own exception is. The
-wrapper is also the place where mistyped parameter names are found, which elastix ignores in
-silence.
+wrapper is also the place where parameters are checked that elastix ignores in silence or crashes
+at: mistyped names, components that it does not have, and values of the wrong number.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import functools
 import re
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextlib import nullcontext
 from typing import Any
@@ -24,10 +22,15 @@ from typing import Any
 import itk
 
 from cnnmetric.errors import MetricError
-
-ParameterMap = Mapping[str, Sequence[str]]
+from cnnmetric.plugin.components import ParameterMap
+from cnnmetric.plugin.components import check_components
+from cnnmetric.plugin.components import check_samplers
+from cnnmetric.plugin.components import check_threads
+from cnnmetric.plugin.components import uses_the_metric
 
 _METHODS = ("Update", "UpdateLargestPossibleRegion")
+_OURS = re.compile(r"(?:Metric\d*)?(CNNMetric\w*)")
+_ELASTIX_RESOLUTIONS = 3  # where a parameter map does not say
 
 
 def install(
@@ -50,7 +53,10 @@ def install(
         check_parameter_names(maps, parameter_names)
         # Of the output: with several fixed images, GetInput() asks for an index.
         check_dimension(maps, registration.GetOutput().GetImageDimension())
-        check_sampler(maps)
+        check_components(maps)
+        check_samplers(maps)
+        check_threads(maps, registration.GetNumberOfThreads())
+        check_numbers_of_values(maps)
 
     for registration_class in set(itk.ElastixRegistrationMethod.values()):
         explain(registration_class, take_last_error, take_interruption, check)
@@ -127,39 +133,12 @@ def check_dimension(maps: Iterable[ParameterMap], dimension: int) -> None:
     MetricError
         If one of the maps asks for the metric and the images are neither 2D nor 3D.
     """
-    if dimension not in (2, 3) and any("CNNMetric" in map_.get("Metric", ()) for map_ in maps):
+    if dimension not in (2, 3) and any(map(uses_the_metric, maps)):
         msg = (
             f"CNNMetric compares 2D or 3D images; these are {dimension}D. Register the volumes of "
             "a series one by one."
         )
         raise MetricError(msg)
-
-
-def check_sampler(maps: Iterable[ParameterMap]) -> None:
-    """Refuse an optimizer of elastix that crashes the process where no sampler is named.
-
-    Parameters
-    ----------
-    maps
-        The parameter maps of the registration.
-
-    Raises
-    ------
-    MetricError
-        If a map asks for the metric, for that optimizer and for no ``ImageSampler``.
-    """
-    for map_ in maps:
-        optimizers = map_.get("Optimizer", ())
-        if (
-            "CNNMetric" in map_.get("Metric", ())
-            and "PreconditionedStochasticGradientDescent" in optimizers
-            and "ImageSampler" not in map_
-        ):
-            msg = (
-                'The optimizer "PreconditionedStochasticGradientDescent" of elastix needs a '
-                'sampler. Add, for example, (ImageSampler "RandomCoordinate").'
-            )
-            raise MetricError(msg)
 
 
 def check_parameter_names(maps: Iterable[Iterable[str]], known: frozenset[str]) -> None:
@@ -180,10 +159,41 @@ def check_parameter_names(maps: Iterable[Iterable[str]], known: frozenset[str]) 
     """
     for index, names in enumerate(maps):
         for name in names:
-            match = re.fullmatch(r"(?:Metric\d*)?(CNNMetric\w*)", name)
+            match = _OURS.fullmatch(name)
             if match and match[1] not in known:
                 msg = (
                     f"Parameter map {index} has a parameter {name!r}, which does not exist. "
                     f"There are: {', '.join(sorted(known))}."
+                )
+                raise MetricError(msg)
+
+
+def check_numbers_of_values(maps: Iterable[ParameterMap]) -> None:
+    """Refuse parameters of ours with a number of values that is neither one nor that of the levels.
+
+    elastix gives a level without a value the first one, and ignores values beyond the last level.
+
+    Parameters
+    ----------
+    maps
+        The parameter maps of the registration; those without CNNMetric are not looked at.
+
+    Raises
+    ------
+    MetricError
+        Naming the parameter, its parameter map and both numbers.
+    """
+    for index, map_ in enumerate(maps):
+        resolutions = list(map_.get("NumberOfResolutions", ())) or [str(_ELASTIX_RESOLUTIONS)]
+        # What is no number is elastix's to refuse.
+        if not uses_the_metric(map_) or not resolutions[0].isdecimal():
+            continue
+        levels = int(resolutions[0])
+        for name, values in map_.items():
+            if _OURS.fullmatch(name) and len(values) not in (1, levels):
+                msg = (
+                    f"Parameter map {index} has {len(values)} values of {name}, but "
+                    f"NumberOfResolutions is {levels}. Give one value for all levels, or one for "
+                    "each."
                 )
                 raise MetricError(msg)

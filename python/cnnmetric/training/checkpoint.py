@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
+from cnnmetric.files.output import atomic_path
 from cnnmetric.training.settings import FREE_ON_RESUME
 from cnnmetric.training.settings import TrainingSettings
 
@@ -73,15 +70,28 @@ def save(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
 ) -> None:
-    """Write the checkpoint so that an interruption leaves the old or the new one, never half."""
+    """Write the checkpoint so that an interruption leaves the old or the new one, never half.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
     state = {
         "settings": settings.as_record(),
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "progress": asdict(progress),
     }
-    with atomic_path(settings.checkpoint) as path:
-        torch.save(state, path)
+    try:
+        with atomic_path(settings.checkpoint) as path:
+            torch.save(state, path)
+    except (OSError, RuntimeError) as error:  # PyTorch has no words for a full disk
+        msg = (
+            f"the checkpoint {settings.checkpoint} cannot be written, as when the disk is full "
+            f"({error}); make room, or train with another --out"
+        )
+        raise DataError(msg) from error
 
 
 def load(
@@ -111,18 +121,6 @@ def load(
     except Exception as error:  # a damaged archive raises whatever its reader trips over
         msg = f"{path} is not a readable checkpoint ({error}); delete it and train anew"
         raise DataError(msg) from error
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` and move it there if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check_settings(settings: TrainingSettings, saved: dict[str, Any]) -> None:

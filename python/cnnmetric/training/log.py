@@ -10,8 +10,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from cnnmetric.files.output import atomic_path
 from cnnmetric.training.checkpoint import Progress
-from cnnmetric.training.checkpoint import atomic_path
 
 _SMOOTH = 50  # steps, in the picture
 

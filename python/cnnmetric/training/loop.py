@@ -18,6 +18,7 @@ from tqdm import tqdm
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
+from cnnmetric.files.output import check_file
 from cnnmetric.training import checkpoint
 from cnnmetric.training.checkpoint import Progress
 from cnnmetric.training.data.cache import cached_pair
@@ -60,13 +61,15 @@ def train(settings: TrainingSettings) -> Progress:
     DataError
         If table, images or checkpoint cannot be used.
     SettingsError
-        If a resumed run had other settings, the device is not there, or no pair is left to
-        validate on.
+        If a file cannot be written, a resumed run had other settings, the device is not there, or
+        no pair is left to validate on.
     CNNMetricError
         If the loss is no longer finite.
     ModelError
         If the exported file does not compute what the network computes.
     """
+    for file in settings.outputs:
+        check_file(file, option="--out")
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -274,7 +277,7 @@ def _finish(settings: TrainingSettings, network: PatchNetwork, progress: Progres
     write_record(settings.record, settings, progress)
     write_log(settings.log, progress)
     title = f"{settings.out.name}: {settings.architecture}"
-    draw_curve(progress, title=title).savefig(settings.out.with_suffix(".png"), dpi=150)
+    draw_curve(progress, title=title).savefig(settings.curve, dpi=150)
 
 
 def _device(settings: TrainingSettings) -> torch.device:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ import numpy as np
 import onnx
 import torch
 
+from cnnmetric.files.output import atomic_path
+from cnnmetric.files.output import json_text
 from cnnmetric.plugin import loading
 from cnnmetric.training.checkpoint import Progress
-from cnnmetric.training.checkpoint import atomic_path
 from cnnmetric.training.settings import TrainingSettings
 
 # Loss and accuracy of single steps are noisy; the record gives means over this many.
@@ -64,7 +64,7 @@ def write_record(path: Path, settings: TrainingSettings, progress: Progress) -> 
         "curves": progress.curves,
     }
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _means(values: list[float]) -> list[float]:

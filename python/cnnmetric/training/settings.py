@@ -98,6 +98,16 @@ class TrainingSettings(TrainingOptions):
         """The table of losses beside the model."""
         return self.out.with_suffix(".csv")
 
+    @property
+    def curve(self) -> Path:
+        """The picture of the losses beside the model."""
+        return self.out.with_suffix(".png")
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """All files that a run writes."""
+        return self.out, self.checkpoint, self.record, self.log, self.curve
+
     def as_record(self) -> dict[str, Any]:
         """Return what was trained as JSON values; of files only the name, not where they lay."""
         record = to_record(self) | {"source": list(map(str, self.sources)), "out": self.out.name}

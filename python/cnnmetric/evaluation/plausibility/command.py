@@ -7,9 +7,11 @@ from cnnmetric.evaluation.plausibility import curves
 from cnnmetric.evaluation.plausibility import picture
 from cnnmetric.evaluation.plausibility.perturbations import perturbations
 from cnnmetric.evaluation.plausibility.settings import PlausibilitySettings
+from cnnmetric.files.output import check_file
 from cnnmetric.images.files import read_image
 from cnnmetric.metric.on_images import MetricOnImages
 
+CURVES, TABLE, MAPS = "plausibility.png", "plausibility.csv", "maps.png"
 _DPI = 150
 
 
@@ -19,9 +21,11 @@ def run(settings: PlausibilitySettings) -> None:
     Raises
     ------
     CNNMetricError
-        If an image or the model cannot be used.
+        If an image or the model cannot be used, or nothing can be written.
     """
     fixed, moving = read_image(settings.fixed), read_image(settings.moving)
+    for name in (CURVES, TABLE, MAPS):
+        check_file(settings.out / name, option="--out")
     metrics = {"CNN": curves.learned_metric, "MI": curves.mutual_information}
     found = [
         curves.curve(
@@ -30,9 +34,8 @@ def run(settings: PlausibilitySettings) -> None:
         for name, metric in metrics.items()
         for perturbation in perturbations(fixed, settings)
     ]
-    settings.out.mkdir(parents=True, exist_ok=True)
-    picture.draw_curves(found).savefig(settings.out / "plausibility.png", dpi=_DPI)
-    curves.write(found, settings.out / "plausibility.csv")
+    picture.draw_curves(found).savefig(settings.out / CURVES, dpi=_DPI)
+    curves.write(found, settings.out / TABLE)
 
     maps = MetricOnImages(
         fixed,
@@ -43,7 +46,7 @@ def run(settings: PlausibilitySettings) -> None:
         number_of_threads=settings.threads,
     ).maps([settings.offset, 0.0, 0.0])
     title = f"{settings.fixed.name} and {settings.moving.name} displaced by {settings.offset:g} mm"
-    picture.draw_maps(fixed, moving, maps, title=title).savefig(settings.out / "maps.png", dpi=_DPI)
+    picture.draw_maps(fixed, moving, maps, title=title).savefig(settings.out / MAPS, dpi=_DPI)
 
     print("| metric | perturbation | minimum at | derivative has the right sign |")
     print("|---|---|---:|---:|")

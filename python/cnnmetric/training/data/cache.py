@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from cnnmetric.errors import DataError
-from cnnmetric.training.checkpoint import atomic_path
+from cnnmetric.files.output import atomic_path
 from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.data.pairs import PairFiles
 from cnnmetric.training.data.pairs import load_pair

@@ -8,7 +8,6 @@ contrast is not surprised by the next one. Two images of one label map are align
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import itk
 import numpy as np
@@ -18,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn.functional import interpolate
 
 from cnnmetric.errors import DataError
+from cnnmetric.images.files import read_labels
 
 # FreeSurfer's number of a structure on the right: its number on the left. Both get one contrast.
 RIGHT_TO_LEFT = {
@@ -67,24 +67,19 @@ def load_label_map(path: Path) -> NDArray[np.int16]:
     DataError
         If the image cannot be read, is not 3D, has no label in 1..499, or a negative one.
     """
-    try:
-        image: Any = itk.imread(str(path), itk.SS)
-    except (RuntimeError, TypeError, KeyError) as error:
-        msg = f"cannot read the label map {path}: {error}"
-        raise DataError(msg) from error
-    labels = np.array(itk.array_view_from_image(image))
+    labels = np.array(itk.array_view_from_image(read_labels(path)))
     brain = (labels > 0) & (labels < FIRST_OUTSIDE)
-    if labels.ndim != 3 or not brain.any():
+    if not brain.any():
         msg = (
-            f"the label map {path} is not a 3D image with labels between 1 and "
+            f"the label map {path} has no label between 1 and "
             f"{FIRST_OUTSIDE - 1} (the brain's); take it out of the folder"
         )
         raise DataError(msg)
-    if labels.min() < 0:
-        msg = (
-            f"the label map {path} has the label {labels.min()}; labels are numbers from 0 to 32767"
-        )
-        raise DataError(msg)
+    largest = np.iinfo(np.int16).max
+    for label in (int(labels.min()), int(labels.max())):
+        if not 0 <= label <= largest:
+            msg = f"the label map {path} has the label {label}; give numbers from 0 to {largest}"
+            raise DataError(msg)
     box = []
     for axis in range(3):
         inside = np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cnnmetric.csv_table import read_table
 from cnnmetric.errors import DataError
+from cnnmetric.files.tables import read_table
+from cnnmetric.images.files import read_image
 from cnnmetric.metric.normalisation import normalise
 from cnnmetric.metric.normalisation import quantile_range
 from cnnmetric.training.data.ixi import find_ixi
@@ -179,7 +180,11 @@ def _read_normalised(path: Path, settings: TrainingSettings) -> Any:
     if path.is_dir():
         _check_series(path)
     try:
-        image = itk.imread(str(path), itk.F)
+        image = (
+            itk.imread(str(path), itk.F)
+            if path.is_dir()
+            else read_image(path, dimensions=(2, 3, 4))
+        )
     except (RuntimeError, TypeError, KeyError, OSError) as error:
         msg = f"cannot read the image {path}: {error}"
         raise DataError(msg) from error

@@ -19,8 +19,8 @@ from onnx import TensorProto
 from onnx import helper
 
 from cnnmetric.errors import ModelError
+from cnnmetric.files.output import atomic_path
 from cnnmetric.plugin import loading
-from cnnmetric.training.checkpoint import atomic_path
 from cnnmetric.training.export.onnx_graph import GRADIENTS
 from cnnmetric.training.export.onnx_graph import GradientGraph
 from cnnmetric.training.export.parity import check_parity

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cnnmetric.csv_table import read_table
 from cnnmetric.errors import DataError
+from cnnmetric.files.tables import read_table
 
 
 def test_reads_rows_by_column_as_a_spreadsheet_saves_them(tmp_path: Path) -> None:
