@@ -33,10 +33,10 @@ def arrays(scale: float = 1.0) -> list[NDArray[np.float64]]:
     return list(scale * np.random.default_rng(0).random((2, 21, 21, 21)))
 
 
-def with_weights(source: Path, target: Path, change: Change) -> Path:
-    """Copy a model with other numbers in its first weights."""
+def with_weights(source: Path, target: Path, change: Change, *, layer: int = 0) -> Path:
+    """Copy a model with other numbers in the weights of a layer."""
     model = onnx.load(source)
-    weights = next(item for item in model.graph.initializer if len(item.dims) == 5)
+    weights = [item for item in model.graph.initializer if len(item.dims) == 5][layer]
     changed = change(numpy_helper.to_array(weights).copy())
     weights.CopyFrom(numpy_helper.from_array(changed, weights.name))
     onnx.save(model, target)
@@ -120,7 +120,10 @@ def test_finite_weights_with_results_that_are_not(
     images: tuple[Any, Any], small_model: Path, tmp_path: Path
 ) -> None:
     model = with_weights(
-        small_model, tmp_path / "huge.onnx", lambda weights: weights * np.float32(1e38)
+        small_model,
+        tmp_path / "huge.onnx",
+        lambda weights: np.full_like(weights, 3e38),
+        layer=-1,
     )
     message = r"huge\.onnx' returned (dissimilarities|gradients) that are NaN or infinite.*another"
     with pytest.raises(cnnmetric.MetricError, match=message):
@@ -144,9 +147,9 @@ def test_range_that_single_precision_does_not_hold(scale: float, small_model: Pa
     wide = (2.0 * pair[0] - 1.0) * scale
     for use in (network, network.map_and_gradient):
         with pytest.raises(
-            cnnmetric.DataError, match="first array has intensities from .*scale it"
+            cnnmetric.DataError, match=r"first array has intensities from .*scale it"
         ):
-            use(wide, pair[1])  # type: ignore[operator]
+            use(wide, pair[1])
 
 
 def test_images_of_a_range_that_single_precision_does_not_hold(
@@ -167,9 +170,7 @@ def test_weights_of_patches_out_of_range(small_model: Path) -> None:
     shape = network.map_shape(pair[0].shape)
     with pytest.raises(cnnmetric.DataError, match="weights are beyond what single precision"):
         network.map_and_gradient(*pair, weights=np.full(shape, 1e39))
-    with pytest.raises(cnnmetric.MetricError, match="gradients that are NaN or infinite"):
-        network.map_and_gradient(*pair, weights=np.full(shape, 3e38))
-    with pytest.raises(cnnmetric.MetricError, match="gradient of model .* is beyond what single"):
+    with pytest.raises(cnnmetric.MetricError, match=r"gradient of model .* is beyond what single"):
         network.map_and_gradient(pair[0] * 1e-37, pair[1], weights=np.full(shape, 1e10))
 
 
