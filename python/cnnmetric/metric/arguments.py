@@ -11,7 +11,6 @@ import math
 import operator
 import os
 from collections.abc import Collection
-from collections.abc import Iterable
 from typing import Any
 from typing import NoReturn
 from typing import SupportsIndex
@@ -127,9 +126,10 @@ def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
 def numbers(name: str, values: Any) -> list[float]:
     """Return finite numbers."""
     right = "a sequence of finite numbers"
-    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
+    if isinstance(values, str | bytes):
         refuse(name, values, right)
     try:
+        # ITK's arrays are sequences by their items alone.
         given = values if isinstance(values, np.ndarray) else list(values)
         found = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):

@@ -17,7 +17,7 @@ from cnnmetric.metric.maps import Maps
 from cnnmetric.metric.maps import maps_from
 from cnnmetric.plugin.loading import load_itkv4
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
-from cnnmetric.plugin.shared_metric import SharedMetric
+from cnnmetric.plugin.shared_metric import share
 from cnnmetric.types import Image
 from cnnmetric.types import Transform
 
@@ -25,7 +25,7 @@ from cnnmetric.types import Transform
 _WHILE_NOBODY_EVALUATES = ("GetDerivative", "GetValue", "GetValueAndDerivative", "Initialize")
 
 
-class CNNImageToImageMetricv4(SharedMetric):
+class CNNImageToImageMetricv4:
     """``itk::CNNImageToImageMetricv4``, for ``itk.ImageRegistrationMethodv4`` or on its own.
 
     The object is taken by everything in ITK's Python wrapping that takes an
@@ -96,7 +96,6 @@ class CNNImageToImageMetricv4(SharedMetric):
     ) -> None:
         dimension = arguments.whole_number("dimension", dimension, smallest=2, largest=3)
         arguments.choice("sampling", sampling, ("Full", "Blocks", None))
-        super().__init__(itk.Image[itk.F, dimension])
         module = load_itkv4()
         settings = arguments.compiled_settings(
             module,
@@ -117,6 +116,7 @@ class CNNImageToImageMetricv4(SharedMetric):
         )
         self._wrapper = self._implementation.wrapper()
         self._dimension = dimension
+        self._shared = share(self._wrapper, itk.Image[itk.F, dimension])
 
     @property
     def this(self) -> Any:
@@ -133,7 +133,7 @@ class CNNImageToImageMetricv4(SharedMetric):
 
         @functools.wraps(attribute)
         def in_turn(*args: Any, **kwargs: Any) -> Any:
-            with self.lock:
+            with self._shared.lock:
                 return attribute(*args, **kwargs)
 
         return in_turn
@@ -144,7 +144,7 @@ class CNNImageToImageMetricv4(SharedMetric):
         A registration method hands its metric smoothed images at every level, from which the
         normalisation is taken otherwise. elastix' CNNMetric always uses the original ones.
         """
-        with self.lock:
+        with self._shared.lock:
             self._implementation.set_original_images(fixed, moving)
 
     def value(
@@ -175,7 +175,7 @@ class CNNImageToImageMetricv4(SharedMetric):
         MetricError
             If the images cannot be compared.
         """
-        with self.lock:
+        with self._shared.lock:
             self._prepare(fixed, moving, transform, virtual_domain)
             return float(self._implementation.value())
 
@@ -188,7 +188,7 @@ class CNNImageToImageMetricv4(SharedMetric):
         virtual_domain: Image | None = None,
     ) -> tuple[float, NDArray[np.float64]]:
         """Return M and dM/dtheta (Eq. 5) by the parameters of the transform; see :meth:`value`."""
-        with self.lock:
+        with self._shared.lock:
             self._prepare(fixed, moving, transform, virtual_domain)
             value, downhill = self._implementation.value_and_derivative()
         return float(value), -np.asarray(downhill)
@@ -202,7 +202,7 @@ class CNNImageToImageMetricv4(SharedMetric):
         virtual_domain: Image | None = None,
     ) -> Maps:
         """Return dissimilarity and derivative place by place (Figure 1); see :meth:`value`."""
-        with self.lock:
+        with self._shared.lock:
             self._prepare(fixed, moving, transform, virtual_domain)
             lattices = self._implementation.maps()
         domain = fixed if virtual_domain is None else virtual_domain
@@ -220,16 +220,16 @@ class CNNImageToImageMetricv4(SharedMetric):
         self, fixed: Image, moving: Image, transform: Transform, virtual_domain: Image | None
     ) -> None:
         for role, image in (("fixed", fixed), ("moving", moving)):
-            if not isinstance(image, self.image_type):
+            if not isinstance(image, self._shared.image_type):
                 msg = (
                     f"the {role} image is a {type(image).__name__} but must be an "
-                    f"{self.image_type.__name__}; cast it first (itk.cast_image_filter)"
+                    f"{self._shared.image_type.__name__}; cast it first (itk.cast_image_filter)"
                 )
                 raise DataError(msg)
         transform_type = itk.Transform[itk.D, self._dimension, self._dimension]
         _check("transform", transform, transform_type)
         if virtual_domain is not None:
-            _check("virtual_domain", virtual_domain, self.image_type)
+            _check("virtual_domain", virtual_domain, self._shared.image_type)
         self._wrapper.SetFixedImage(fixed)
         self._wrapper.SetMovingImage(moving)
         self._wrapper.SetMovingTransform(transform)

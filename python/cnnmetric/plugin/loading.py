@@ -10,6 +10,7 @@ when it ends.
 
 from __future__ import annotations
 
+import functools
 import threading
 from types import ModuleType
 
@@ -120,8 +121,8 @@ def load_itkv4() -> ModuleType:
                     method,
                     _itkv4.take_last_error,
                     _itkv4.take_interruption,
-                    turn_of=shared_metric.turn_of,
+                    functools.partial(shared_metric.check_images, image_types=image_types),
+                    shared_metric.turn_of,
                 )
-                shared_metric.check_when_set(method, image_types)
             _itkv4_library = _itkv4
         return _itkv4_library
