@@ -109,6 +109,31 @@ def test_resume_refuses_other_settings_other_images_and_no_checkpoint(tmp_path: 
         train(settings(tmp_path, resume=True))
 
 
+def test_full_disk_leaves_the_checkpoint_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pairs(tmp_path)
+    train(settings(tmp_path))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(_: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(CNNMetricError, match=r"model\.checkpoint\.pt cannot be written, as when"):
+        train(settings(tmp_path, steps=9))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_outputs_that_cannot_be_written_are_found_before_the_images_are_read(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "model.csv").mkdir()
+    with pytest.raises(SettingsError, match=r"model\.csv is a folder .*another --out"):
+        train(settings(tmp_path))
+
+
 def test_one_cycle_cannot_be_made_longer(tmp_path: Path) -> None:
     write_pairs(tmp_path)
     train(settings(tmp_path, schedule="one-cycle"))

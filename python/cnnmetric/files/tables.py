@@ -25,23 +25,40 @@ def read_table(table: Path, *, role: str, columns: Iterable[str] = ()) -> list[d
     Raises
     ------
     DataError
-        If the table cannot be read, has fewer than two columns or no row, or lacks a column.
+        If the table cannot be read, has fewer than two columns or no row, lacks a column or has it
+        twice, or has a row with more cells than columns.
     """
+    too_long: list[int] = []
     try:
         with table.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             found = list(reader.fieldnames or [])
-            rows = [
-                {name: (value or "").strip() for name, value in row.items() if name}
-                for row in reader
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            rows = []
+            for row in reader:
+                beyond: Iterable[str] = row.pop(None, ())
+                if any(cell.strip() for cell in beyond):
+                    too_long.append(reader.line_num)
+                rows.append({name: (value or "").strip() for name, value in row.items() if name})
+    except UnicodeDecodeError as error:
+        msg = f"cannot read the table of {role} {table} ({error}); save it as text in UTF-8"
+        raise DataError(msg) from error
+    except (OSError, csv.Error) as error:
         msg = f"cannot read the table of {role} {table}: {error}"
         raise DataError(msg) from error
     if len(found) < 2:
         msg = (
             f"{table} has a single column ({', '.join(found) or 'empty'}); it needs a header row "
             "and one column per quantity, separated by commas"
+        )
+        raise DataError(msg)
+    twice = sorted({name for name in found if name and found.count(name) > 1})
+    if twice:
+        msg = f"{table} has several columns {' and several '.join(twice)}; remove or rename them"
+        raise DataError(msg)
+    if too_long:
+        msg = (
+            f"{table}, line {too_long[0]}, has more cells than the header; put a cell with a comma "
+            "in quotes"
         )
         raise DataError(msg)
     unknown = [name for name in columns if name not in found]

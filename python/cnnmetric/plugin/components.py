@@ -285,7 +285,7 @@ def _advice(index: int, kind: str, name: str, known: Sequence[str]) -> str:
     lower = {item.lower(): item for item in known}
     near = [
         *(item for item in known if name and item.lower().startswith(name.lower())),
-        *(lower[item] for item in difflib.get_close_matches(name.lower(), lower)),
+        *(lower[item] for item in difflib.get_close_matches(name.lower(), lower, n=2)),
     ]
     other = [of for of, names in COMPONENTS.items() if name in names]
     is_what = f"which is a component of the kind {other[0]}" if other else "which does not exist"

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.files.output import atomic_path
@@ -74,7 +75,7 @@ def save(
 
     Raises
     ------
-    DataError
+    CNNMetricError
         If it cannot be written.
     """
     state = {
@@ -91,7 +92,7 @@ def save(
             f"the checkpoint {settings.checkpoint} cannot be written, as when the disk is full "
             f"({error}); make room, or train with another --out"
         )
-        raise DataError(msg) from error
+        raise CNNMetricError(msg) from error
 
 
 def load(

@@ -11,6 +11,15 @@ from cnnmetric.errors import DataError
 from cnnmetric.files.tables import read_table
 
 
+def test_empty_cells_beyond_the_header_are_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_bytes(b"subject,note,,\na,b,,\nc,d,,,,\n")
+    assert read_table(file, role="things") == [
+        {"subject": "a", "note": "b"},
+        {"subject": "c", "note": "d"},
+    ]
+
+
 def test_reads_rows_by_column_as_a_spreadsheet_saves_them(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     file.write_bytes("\ufeffsubject, note\r\na , x\r\nb\r\n".encode())
@@ -30,7 +39,9 @@ def test_reads_rows_by_column_as_a_spreadsheet_saves_them(tmp_path: Path) -> Non
         (b"", "single column .empty."),
         (b"subject;note\na;b\n", "separated by commas"),
         (b"subject,note\n", "has a header and no row"),
-        (b"\xff\xfe\x00,\x00", "cannot read the table of things"),
+        (b"\xff\xfe\x00,\x00", "cannot read the table of things .*save it as text in UTF-8"),
+        (b"subject,note,note\na,b,c\n", "has several columns note; remove"),
+        (b"subject,note\na,b\na,b,c\n", "line 3, has more cells than the header"),
     ],
 )
 def test_tables_that_cannot_be_used(content: bytes | None, message: str, tmp_path: Path) -> None:
