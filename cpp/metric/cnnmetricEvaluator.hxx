@@ -292,7 +292,15 @@ Evaluator<VDimension>::WeighPatches(const WarpType &  warp,
   const std::int64_t p = m_Grid.GetReceptiveField();
   const std::int64_t s = m_Grid.GetStride();
   const float        patchVolume = std::pow(static_cast<float>(p), static_cast<float>(VDimension));
-  worker.weights = BoxSum(worker.inBuffer, size, p, s);
+  // Inside the moving image, where most blocks are, every sum is the volume of a patch.
+  if (std::all_of(worker.inBuffer.begin(), worker.inBuffer.end(), [](const float inside) { return inside == 1.0f; }))
+  {
+    worker.weights.assign(NumberOfElements(block.numberOfPatches), patchVolume);
+  }
+  else
+  {
+    worker.weights = BoxSum(worker.inBuffer, size, p, s);
+  }
 
   double sum = 0.0;
   ForEachIndex(block.numberOfPatches, [&](const IndexType & patch, const std::size_t offset) {
