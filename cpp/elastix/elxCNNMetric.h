@@ -33,7 +33,7 @@ namespace elastix
  * \parameter CNNMetricNumberOfBlocks: number of random blocks per evaluation. They are drawn anew in every iteration if
  *    NewSamplesEveryIteration is "true".\n
  *    <tt>(CNNMetricNumberOfBlocks 8)</tt>\n
- *    The default is as many as hold NumberOfSpatialSamples patches; 8 where that is not given.
+ *    The default is as many as hold NumberOfSpatialSamples patches; 8 where that is not given. At most 10000.
  * \parameter CNNMetricBlockSize: edge of a block, or of a tile in Full mode, in voxels of the evaluation grid:
  *    receptive field + k stride.\n
  *    <tt>(CNNMetricBlockSize 27)</tt>\n
@@ -47,7 +47,7 @@ namespace elastix
  *    The default is "auto": the first CUDA device if it can be used, else the CPU.
  * \parameter CNNMetricNumberOfThreads: threads of this metric; 0 for as many as elastix uses.\n
  *    <tt>(CNNMetricNumberOfThreads 0)</tt>\n
- *    The default is 0.
+ *    The default is 0. At most 1024.
  *
  * \ingroup Metrics
  */

@@ -9,8 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import itk
+import numpy as np
 import pytest
 
+import cnnmetric  # noqa: F401 (puts the metric into elastix)
+from support.elastix_runs import final_parameters
+from support.elastix_runs import parameters
+from support.elastix_runs import register
+
+TESTS = Path(__file__).resolve().parents[1]
 PROGRAM = """
 import locale, sys
 
@@ -27,6 +35,9 @@ model = sys.argv[1]
 network = cnnmetric.DissimilarityNetwork(model, device="cpu")
 print("model", network.spacing, *network.quantiles)
 
+sys.path.insert(0, sys.argv[3])
+from support.elastix_runs import final_parameters, parameters, register
+
 rng = np.random.default_rng(0)
 image = itk.image_from_array(rng.random((40, 40, 40)).astype(np.float32))
 metric = cnnmetric.CNNImageToImageMetricv4(model=model, device="cpu", grid_spacing=1.25)
@@ -39,6 +50,9 @@ try:
     cnnmetric.MetricOnImages(image, image, model=model, device="cpu", grid_spacing=3.25)
 except cnnmetric.MetricError as error:
     print(error)
+
+settings = parameters(model, CNNMetricGridSpacing="1.25", CNNMetricNumberOfThreads="1")
+print(final_parameters(register(image, image, settings)))
 """
 
 
@@ -60,7 +74,7 @@ def german(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_decimal_comma(when: str, german: dict[str, str], small_model: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(small_model), when],
+        [sys.executable, "-c", PROGRAM, str(small_model), when, str(TESTS)],
         env=german,
         capture_output=True,
         text=True,
@@ -72,3 +86,7 @@ def test_decimal_comma(when: str, german: dict[str, str], small_model: Path) -> 
     assert "grid spacing 1.25 mm" in lines[1]
     assert "grid spacing 1.25 mm" in lines[2]
     assert "grid spacing of 3.25 mm needs 55.25 mm" in lines[3]
+
+    image = itk.image_from_array(np.random.default_rng(0).random((40, 40, 40)).astype(np.float32))
+    settings = parameters(small_model, CNNMetricGridSpacing="1.25", CNNMetricNumberOfThreads="1")
+    assert lines[4] == str(final_parameters(register(image, image, settings)))

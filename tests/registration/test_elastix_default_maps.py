@@ -38,9 +38,13 @@ def test_default_map_registers(
         "MaximumNumberOfIterations": ["1"],
         "WriteResultImage": ["false"],
         "NumberOfGradientMeasurements": ["1"],
+        "NumberOfJacobianMeasurements": ["200"],
     }
-    if transform == "bspline":  # of one metric, and without the penalty
-        values |= {"Registration": ["MultiResolutionRegistration"]}
+    if transform == "bspline":  # without the penalty, and without measurements that take seconds
+        values |= {
+            "Registration": ["MultiResolutionRegistration"],
+            "AutomaticParameterEstimation": ["false"],
+        }
     settings.AddParameterMap(values)
     # A patch has 17 voxels; the two levels at 8 and 4 mm would need 136 mm and 68 mm.
     with pytest.warns(UserWarning, match="CNNMetric, resolution 0:") as caught:
