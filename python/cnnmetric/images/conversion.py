@@ -163,6 +163,16 @@ def _floats(array: NDArray[Any], role: str, dtype: Any) -> NDArray[Any]:
     return np.array(array, dtype=dtype)
 
 
+def _refuse_vectors(given: Any, role: str) -> None:
+    number = given.GetNumberOfComponentsPerPixel()
+    if number != 1:
+        msg = (
+            f"the {role} has {number} values a voxel, as colour and vector images have; an image "
+            "with one number a voxel is needed"
+        )
+        raise DataError(msg)
+
+
 def _is_a(module: str, name: str, given: Any) -> bool:
     """Tell whether this is an image of a library, which need not be installed."""
     library = sys.modules.get(module)
@@ -174,12 +184,7 @@ def _is_itk(given: Any) -> bool:
 
 
 def _from_itk(given: Any, role: str, dtype: Any) -> Converted:
-    if given.GetNumberOfComponentsPerPixel() != 1:
-        msg = (
-            f"the {role} has {given.GetNumberOfComponentsPerPixel()} values a voxel, as colour and "
-            "vector images have; an image with one number a voxel is needed"
-        )
-        raise DataError(msg)
+    _refuse_vectors(given, role)
     array = itk.array_view_from_image(given)
     region = given.GetBufferedRegion()
     image = placed(
@@ -195,12 +200,7 @@ def _from_itk(given: Any, role: str, dtype: Any) -> Converted:
 def _from_simpleitk(given: Any, role: str, dtype: Any) -> Converted:
     import SimpleITK
 
-    if given.GetNumberOfComponentsPerPixel() != 1:
-        msg = (
-            f"the {role} has {given.GetNumberOfComponentsPerPixel()} values a voxel; an image with "
-            "one number a voxel is needed"
-        )
-        raise DataError(msg)
+    _refuse_vectors(given, role)
     array = SimpleITK.GetArrayViewFromImage(given)
     dimension = given.GetDimension()
     image = placed(

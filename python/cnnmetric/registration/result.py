@@ -76,7 +76,7 @@ class RegistrationResult(SpatialTransform):
     warped_image: Image
 
     def __repr__(self) -> str:
-        """Return the stages, their time and where the metric ended."""
+        """Return the stages and the time they took."""
         seconds = sum(stage.seconds for stage in self.stages)
         names = ", ".join(stage.name for stage in self.stages)
         return f"<RegistrationResult {self.dimension}D: {names}; {seconds:.0f} s>"
