@@ -51,9 +51,6 @@ METRICS: list[tuple[dict[str, Any], str]] = [
     ({"seed": 0.5}, "seed is 0.5"),
 ]
 ON_IMAGES: list[tuple[dict[str, Any], str]] = [
-    ({"fixed": "T1.nii.gz"}, r"the fixed image is 'T1.nii.gz' \(str\) but must be an ITK image"),
-    ({"moving": None}, "the moving image is None"),
-    ({"moving_mask": 1}, "the moving mask is 1"),
     ({"transform": None}, "transform is None"),
     ({"transform_fixed_parameters": 1.0}, "transform_fixed_parameters is 1.0 .* a sequence of"),
     ({"transform_fixed_parameters": ["a"]}, r"transform_fixed_parameters is \['a'\]"),

@@ -117,6 +117,12 @@ def test_what_cannot_be_used_is_named(fixed: Any, moving: Any, small_model: Path
     flat = subject("T1", size=(40, 40), spacing=(1.0, 1.0), angle=0.0)
     with pytest.raises(DataError, match="the fixed image is 3D and the moving image 2D"):
         value(fixed, flat, small_model)
+    with pytest.raises(DataError, match=r"there is no image file no\.nii"):
+        value("no.nii", moving, small_model)
+    with pytest.raises(DataError, match="the moving image is a NoneType, and not a file name"):
+        value(fixed, None, small_model)
+    with pytest.raises(DataError, match="the moving mask is a int, and not a file name"):
+        value(fixed, moving, small_model, moving_mask=1)
     mask = ball_mask(fixed, radius=10.0)
     mask.SetOrigin([900.0, 0.0, 0.0])
     with pytest.raises(DataError, match="the fixed mask holds no voxel of its image"):

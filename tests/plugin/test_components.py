@@ -144,7 +144,7 @@ def test_a_penalty_that_needs_no_sampler(difference_model: Path) -> None:
 
 @pytest.mark.parametrize(
     ("resolutions", "values"),
-    [("3", ["2.0", "1.0"]), ("1", ["2.0", "1.0"]), ("1", []), (None, ["2.0", "1.0"])],
+    [("3", ["2.0", "1.0"]), ("1", ["2.0", "1.0"]), (None, ["2.0", "1.0"])],
 )
 def test_a_number_of_values_that_is_not_that_of_the_levels(
     resolutions: str | None, values: list[str], difference_model: Path

@@ -127,7 +127,8 @@ def memory_after_registrations(
     memory = []
     for index in range(number):
         model = models[index % len(models)]
-        run(fixed, moving, model, MaximumNumberOfIterations="1", NumberOfResolutions="1")
+        one = {"NumberOfResolutions": "1", "CNNMetricGridSpacing": "2.0"}
+        run(fixed, moving, model, MaximumNumberOfIterations="1", **one)
         if (index + 1) % 10 == 0:
             memory.append(resident_memory())
     return memory

@@ -190,7 +190,7 @@ def magnified(image: Any, *, scale: float, voxels: float) -> Any:
     ("scale", "voxels", "spacing", "reason"),
     [
         (1.0, 0.8, 0.7, "0.7 times the model's 1 mm, because .* mean extent of 4. mm"),
-        (2.3, 1.0, 0.8, "0.8 times the model's 1 mm"),
+        (2.3, 0.9, 0.8, "0.8 times the model's 1 mm"),
         (5.0, 1.2, 1.0, "1 times the model's 1 mm"),
         (5.0, 2.0, 1.6, "0.8 times the images' voxels of 2 mm; a finer grid has nothing more"),
     ],

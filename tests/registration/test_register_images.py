@@ -104,5 +104,5 @@ def test_colour_and_vector_images_are_refused(
     with pytest.raises(DataError, match="the moving image has 3 values a voxel"):
         cnnmetric.register(fixed, colours, model=difference_model)
     itk.imwrite(colours, str(tmp_path / "colours.nrrd"))
-    with pytest.raises(DataError, match="has 3 values a voxel, as colour and vector images"):
+    with pytest.raises(DataError, match="has 3 values a voxel, as colour, complex and vector"):
         cnnmetric.register(fixed, tmp_path / "colours.nrrd", model=difference_model)

@@ -190,7 +190,7 @@ def check_numbers_of_values(maps: Iterable[ParameterMap]) -> None:
             continue
         levels = int(resolutions[0])
         for name, values in map_.items():
-            if _OURS.fullmatch(name) and len(values) not in (1, levels):
+            if _OURS.fullmatch(name) and len(values) not in (0, 1, levels):  # none: the default
                 msg = (
                     f"Parameter map {index} has {len(values)} values of {name}, but "
                     f"NumberOfResolutions is {levels}. Give one value for all levels, or one for "

@@ -7,16 +7,17 @@ import itk
 
 from cnnmetric.errors import DataError
 from cnnmetric.metric.network import DissimilarityNetwork
+from cnnmetric.metric.normalisation import quantile_range
 from cnnmetric.types import Image
 
 
-def check_dimensions(fixed: Image, moving: Image, network: DissimilarityNetwork) -> None:
-    """Refuse images of another dimension than the model.
+def check_images(fixed: Image, moving: Image, network: DissimilarityNetwork) -> None:
+    """Refuse images of another dimension than the model, of one layer, or without contrast.
 
     Raises
     ------
     DataError
-        Naming all three.
+        Naming the image, and what it is.
     """
     found = [int(image.GetImageDimension()) for image in (fixed, moving)]
     if found != [network.dimension] * 2:
@@ -30,3 +31,6 @@ def check_dimensions(fixed: Image, moving: Image, network: DissimilarityNetwork)
             size = " x ".join(str(int(n)) for n in itk.size(image))
             msg = f"the {role} image has {size} voxels; at least 2 along every axis are needed"
             raise DataError(msg)
+        lower, upper = network.quantiles
+        voxels = itk.array_view_from_image(image)
+        quantile_range(voxels, lower=lower, upper=upper, name=f"the {role} image")

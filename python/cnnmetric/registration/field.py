@@ -17,7 +17,7 @@ from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.registration import grid as grids
-from cnnmetric.registration.checks import check_dimensions
+from cnnmetric.registration.checks import check_images
 from cnnmetric.registration.field_level import FieldLevel
 from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.greedy import deform
@@ -92,7 +92,7 @@ def register_displacement_field(
     fixed_image = as_itk(fixed, role="fixed image").image
     moving_image = as_itk(moving, role="moving image").image
     network = DissimilarityNetwork(model, device=device, number_of_threads=number_of_threads)
-    check_dimensions(fixed_image, moving_image, network)
+    check_images(fixed_image, moving_image, network)
     transforms = initial_transforms(initial, fixed_image, moving_image)
     before = None
     if transforms:

@@ -16,7 +16,7 @@ from cnnmetric.metric import arguments
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
-from cnnmetric.registration.checks import check_dimensions
+from cnnmetric.registration.checks import check_images
 from cnnmetric.registration.initial import initial_transforms
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.run import RegistrationRun
@@ -117,7 +117,7 @@ def register(
     given = as_itk(fixed, role="fixed image")
     fixed_image, moving_image = given.image, as_itk(moving, role="moving image").image
     network = DissimilarityNetwork(model, device=device, number_of_threads=threads)
-    check_dimensions(fixed_image, moving_image, network)
+    check_images(fixed_image, moving_image, network)
     run = RegistrationRun(
         fixed=fixed_image,
         moving=moving_image,
