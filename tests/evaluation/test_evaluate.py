@@ -74,6 +74,7 @@ def records(out: Path) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_registers_on_a_cluster_continues_and_shows(
     folder: Path, tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,7 +164,14 @@ def test_a_crash_takes_one_registration_with_it(folder: Path, tmp_path: Path) ->
     assert len(records(out)) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        signal.SIGTERM,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_registrations_end_with_the_evaluation(
     number: signal.Signals, folder: Path, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ from support.metric_images import empty_image
 from support.metric_images import points_of
 
 SHIFT = (4.0, -3.0, 2.0)
-QUICK = ("mi+mask", "greedy")
+QUICK = ("greedy",)
 
 
 def task_of(pair: Any, folder: Path, **changes: Any) -> methods.Task:

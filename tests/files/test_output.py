@@ -82,8 +82,12 @@ def test_json_has_null_for_what_is_no_number() -> None:
     ("module", "words"),
     [
         ("plausibility", "image.mha image.mha --out file --model any"),
-        ("demo", "--output file/demo.png"),
-        ("train", "pairs.csv --modalities T1,T2 --out file/model.onnx --device cpu"),
+        pytest.param("demo", "--output file/demo.png", marks=pytest.mark.slow),
+        pytest.param(
+            "train",
+            "pairs.csv --modalities T1,T2 --out file/model.onnx --device cpu",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_commands_find_out_before_the_work(module: str, words: str, tmp_path: Path) -> None:

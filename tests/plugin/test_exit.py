@@ -28,7 +28,9 @@ works = [work]
 """
 
 
-@pytest.mark.parametrize("works", [ALL, ELASTIX], ids=["metrics", "elastix"])
+@pytest.mark.parametrize(
+    "works", [pytest.param(ALL, marks=pytest.mark.slow), ELASTIX], ids=["metrics", "elastix"]
+)
 def test_daemon_threads_do_not_abort_the_end(works: str, small_model: Path) -> None:
     script = f"""
 import atexit, sys, threading, time

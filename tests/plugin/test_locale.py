@@ -71,7 +71,7 @@ def german(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "LOCPATH": str(folder)}
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.slow)])
 def test_decimal_comma(when: str, german: dict[str, str], small_model: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(small_model), when, str(TESTS)],

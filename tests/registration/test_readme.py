@@ -30,7 +30,7 @@ def test_the_first_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     example = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[0]
     assert "cnnmetric.register(" in example
     for number, modality in ((1, "T1"), (2, "T2")):
-        image = subject(modality, size=(34, 36, 32), spacing=(1.3,) * 3, angle=0.1 * number)
+        image = subject(modality, size=(24, 26, 22), spacing=(1.9,) * 3, angle=0.1 * number)
         itk.imwrite(image, str(tmp_path / f"subject{number}_{modality}.nii.gz"))
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
