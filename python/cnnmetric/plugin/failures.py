@@ -171,7 +171,8 @@ def check_parameter_names(maps: Iterable[Iterable[str]], known: frozenset[str]) 
 def check_numbers_of_values(maps: Iterable[ParameterMap]) -> None:
     """Refuse parameters of ours with a number of values that is neither one nor that of the levels.
 
-    elastix gives a level without a value the first one, and ignores values beyond the last level.
+    elastix gives a level without a value the first one, and ignores values beyond the last level. A
+    parameter without any value counts as not given.
 
     Parameters
     ----------

@@ -3,8 +3,9 @@
 
 A patch covers a fixed number of voxels of the grid. In a small brain it covers more of the anatomy
 than in the brains that a network was trained on, unless the grid is finer, too. Newborns gain by
-0.7 times the model's voxel size at no cost. Adults lose by it with B-splines, and gain little with
-a displacement field, at 2.6 times the time (studies/notes/grid-spacing.md).
+0.7 times the model's voxel size. Adults lose by it with B-splines; the one adult that a
+displacement field was tried on gained, too, and is kept at the model's own voxel size for the work
+and the memory that the finer grid takes (studies/notes/grid-spacing.md).
 """
 
 from __future__ import annotations

@@ -122,8 +122,9 @@ class SpatialTransform:
         """Return the transform from the source to the target.
 
         The linear part is inverted exactly, the deformation by iteration on the target's grid
-        (:func:`cnnmetric.images.warping.inverted`): to about a thousandth of a voxel where it does
-        not fold. Outside of the target's grid only the linear part acts.
+        (:func:`cnnmetric.images.warping.inverted`), where it does not fold. It is interpolated
+        between voxels, which a strong deformation shows by a tenth of a voxel. Outside of the
+        target's grid only the linear part acts.
         """
         linear = [t for t in self.transforms if elastix_transforms.is_linear(t)]
         forward = elastix_transforms.affine_of(
