@@ -58,6 +58,8 @@ struct Content
 namespace number
 {
 constexpr unsigned int  ModelGraph = 7;
+constexpr unsigned int  ModelFunction = 25;
+constexpr unsigned int  FunctionNode = 7;
 constexpr unsigned int  GraphNode = 1;
 constexpr unsigned int  GraphInitializer = 5;
 constexpr unsigned int  NodeInput = 1;
@@ -96,7 +98,8 @@ public:
   {
     if (depth > DeepestGraph)
     {
-      return;
+      throw ModelError("Model '" + m_Path + "' has graphs within graphs, more than " + std::to_string(DeepestGraph) +
+                       " deep. " + Advice());
     }
     // Tensors first: nodes may come before them.
     ForEachField(graph, [this](const Field & field) {
@@ -109,6 +112,17 @@ public:
       if (field.number == number::GraphNode)
       {
         CheckNode(field.bytes, depth);
+      }
+    });
+  }
+
+  void
+  CheckFunction(const std::string_view function)
+  {
+    ForEachField(function, [this](const Field & field) {
+      if (field.number == number::FunctionNode)
+      {
+        CheckNode(field.bytes, 0);
       }
     });
   }
@@ -137,6 +151,12 @@ private:
         type = field.bytes;
       }
     });
+    if (type == "Loop" || type == "Scan")
+    {
+      // It may never end, and ONNX Runtime hears neither a signal nor a limit of time while it opens the file.
+      throw ModelError("Model '" + m_Path + "' has a loop (an operator '" + std::string(type) +
+                       "'), which may never end. Export the network without loops.");
+    }
     ForEachField(node, [&](const Field & field) {
       if (field.number == number::NodeAttribute)
       {
@@ -290,6 +310,10 @@ CheckModelFile(const std::string & path)
     if (field.number == number::ModelGraph)
     {
       model.CheckGraph(field.bytes);
+    }
+    else if (field.number == number::ModelFunction)
+    {
+      model.CheckFunction(field.bytes);
     }
   });
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NaN and infinity are no results: of a model, of images, or of weights out of range."""
+"""NaN, infinity and loops without an end are no results: of a model, of images, or of weights."""
 
 from __future__ import annotations
 
@@ -214,3 +214,26 @@ def test_file_of_texts_that_are_no_texts(
     assert network.modalities == ("T\ufffd", "T2")
     with pytest.raises(cnnmetric.SettingsError, match="is not a modality of model"):
         network.fixed_channel("T1")
+
+
+@pytest.mark.parametrize("place", ["graph", "branch", "function"])
+def test_loop_may_never_end(
+    place: str, images: tuple[Any, Any], small_model: Path, tmp_path: Path
+) -> None:
+    number, truth = onnx.TensorProto.INT64, onnx.TensorProto.BOOL
+    of = onnx.helper.make_tensor_value_info
+    goes_on = onnx.helper.make_node("Identity", ["before"], ["after"])
+    counter, before, after = of("i", number, []), of("before", truth, []), of("after", truth, [])
+    body = onnx.helper.make_graph([goes_on], "body", [counter, before], [after])
+    loop = onnx.helper.make_node("Loop", ["", ""], [], body=body)
+    model = onnx.load(small_model)
+    if place == "function":
+        opsets = [onnx.helper.make_opsetid("", 13)]
+        function = onnx.helper.make_function("own", "forever", [], [], [loop], opsets)
+        model.functions.append(function)
+    elif place == "branch":
+        next(n for n in model.graph.node if n.op_type == "If").attribute[0].g.node.append(loop)
+    else:
+        model.graph.node.append(loop)
+    onnx.save(model, tmp_path / "loop.onnx")
+    refused(tmp_path / "loop.onnx", images, r"loop\.onnx' has a loop .*'Loop'.*without loops")
