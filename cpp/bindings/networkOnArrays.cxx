@@ -123,7 +123,13 @@ DefineNetworkOnArrays(py::module_ & module)
     .def(
       "fixed_channel",
       [](const Network & network, const std::string & fixedModality) {
-        return network.GetInformation().FindFixedChannel(fixedModality);
+        std::string        warning;
+        const unsigned int channel = network.FindFixedChannel(fixedModality, warning);
+        if (!warning.empty() && PyErr_WarnEx(PyExc_UserWarning, warning.c_str(), 1) != 0)
+        {
+          throw py::error_already_set();
+        }
+        return channel;
       },
       py::arg("fixed_modality"))
     .def("evaluate", &Evaluate, py::kw_only(), py::arg("patches"), py::arg("weights"), py::arg("gradients_wanted"));

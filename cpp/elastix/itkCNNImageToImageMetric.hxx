@@ -117,6 +117,7 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
                            fixedDomain,
                            m_OriginalFixedImage ? *m_OriginalFixedImage : fixedImage,
                            m_OriginalMovingImage ? *m_OriginalMovingImage : *this->GetMovingImage());
+  m_PatchMetric.WarnOfCost(GetSamplingRequest());
 }
 
 

@@ -109,7 +109,7 @@ public:
 private:
   struct Worker;
 
-  /** Number of patches along an axis of a block with this edge in voxels. Throws Error if the edge does not fit. */
+  /** Number of patches along an axis of a block with this edge in voxels, one of NearestBlockSize. */
   std::int64_t
   PatchesPerEdge(unsigned int blockEdge) const;
 

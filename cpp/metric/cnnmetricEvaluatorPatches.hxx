@@ -56,13 +56,6 @@ Evaluator<VDimension>::PatchesPerEdge(const unsigned int blockEdge) const
 {
   const unsigned int p = m_Grid.GetReceptiveField();
   const unsigned int s = m_Grid.GetStride();
-  if (blockEdge < p || (blockEdge - p) % s != 0)
-  {
-    throw Error("A block of " + std::to_string(blockEdge) +
-                " voxels does not fit this model: CNNMetricBlockSize must be " + std::to_string(p) + " + " +
-                std::to_string(s) + " k with k = 0, 1, 2, ...; the nearest is " +
-                std::to_string(this->NearestBlockSize(blockEdge)) + ".");
-  }
   return (blockEdge - p) / s + 1;
 }
 

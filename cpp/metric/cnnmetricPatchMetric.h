@@ -8,6 +8,7 @@
 #include <itkImageBase.h>
 
 #include <memory>
+#include <set>
 #include <string>
 
 namespace cnnmetric
@@ -100,8 +101,13 @@ public:
     return m_GridSpacing;
   }
 
-  /** What the user should know about this level, for example that its grid is finer than asked for; empty if there is
-   * nothing. Valid after StartLevel. */
+  /** Add to the warning if the framework's sampling parameters, which are meant for single voxels, ask for far more work
+   * than the default. Call it after StartLevel. */
+  void
+  WarnOfCost(const SamplingRequest & request);
+
+  /** What the user should know about this level and has not been told before by this object, for example that its grid
+   * is finer than asked for; empty if there is nothing. Valid after StartLevel. */
   const std::string &
   GetWarning() const
   {
@@ -124,8 +130,10 @@ private:
   void
   CheckBlockSize() const;
 
+  /** Add to the warning, unless this object has said the same before.
+   * \param name what two texts with other numbers have in common; the text itself if it is empty */
   void
-  Warn(const std::string & text);
+  Warn(const std::string & text, const std::string & name = {});
 
   /** Number of random blocks per evaluation; 0 for the whole grid. */
   unsigned int
@@ -143,6 +151,8 @@ private:
   std::unique_ptr<const EvaluatorType> m_Evaluator{};
   double                               m_GridSpacing{};
   std::string                          m_Warning{};
+  std::set<std::string>                m_Warned{}; // texts, and the names of warnings that come once
+  unsigned int                         m_FixedChannel{};
   unsigned int                         m_BlockSize{ 0 };
   /** Tiles of the whole grid. */
   BlocksType m_Tiles{};

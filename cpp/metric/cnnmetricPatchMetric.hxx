@@ -47,15 +47,18 @@ PatchMetric<VDimension>::StartLevel(const ImageBaseType &                      g
     return normalisation;
   };
   m_Warning.clear();
+  std::string ofModality;
+  m_FixedChannel = m_Network->FindFixedChannel(m_Settings.fixedModality, ofModality);
+  Warn(ofModality);
   m_GridSpacing = ChooseGridSpacing({ gridImage, gridRegion });
   const typename EvaluatorType::GridType grid(gridImage, gridRegion, m_GridSpacing, model.receptiveField, model.stride);
   m_Evaluator = std::make_unique<const EvaluatorType>(m_Network,
-                                                      model.FindFixedChannel(m_Settings.fixedModality),
+                                                      m_FixedChannel,
                                                       grid,
                                                       fixedDomain,
                                                       normalise(originalFixedImage, "fixed"),
                                                       normalise(originalMovingImage, "moving"));
-  m_BlockSize = m_Settings.blockSize.value_or(m_Evaluator->NearestBlockSize(Settings::DefaultBlockSize));
+  m_BlockSize = m_Evaluator->NearestBlockSize(m_Settings.blockSize.value_or(Settings::DefaultBlockSize));
   CheckBlockSize();
   m_Tiles = m_Evaluator->TileAll(m_BlockSize);
   DrawNewBlocks();
@@ -101,8 +104,11 @@ PatchMetric<VDimension>::ChooseGridSpacing(const GridSize<VDimension> & gridSize
   if (chosen < wanted)
   {
     Warn("At the grid spacing of " + ToText(wanted) + " mm that comes from the pyramid, a patch of " +
-         std::to_string(model.receptiveField) + " voxels is larger than the fixed image, so the grid spacing is " +
-         ToText(chosen) + " mm. To choose it yourself, write CNNMetricGridSpacing, or use fewer resolutions.");
+           std::to_string(model.receptiveField) + " voxels is larger than the fixed image, so the grid spacing is " +
+           ToText(chosen) +
+           " mm, and so on at later resolutions (the log has their spacings). To choose it yourself, write "
+           "CNNMetricGridSpacing, or use fewer resolutions.",
+         "grid spacing");
   }
   return chosen;
 }
@@ -130,9 +136,30 @@ PatchMetric<VDimension>::CheckBlockSize() const
 
 template <unsigned int VDimension>
 void
-PatchMetric<VDimension>::Warn(const std::string & text)
+PatchMetric<VDimension>::Warn(const std::string & text, const std::string & name)
 {
-  m_Warning += (m_Warning.empty() || text.empty() ? "" : " ") + text;
+  if (!text.empty() && m_Warned.insert(name.empty() ? text : name).second)
+  {
+    m_Warning += (m_Warning.empty() ? "" : " ") + text;
+  }
+}
+
+
+template <unsigned int VDimension>
+void
+PatchMetric<VDimension>::WarnOfCost(const SamplingRequest & request)
+{
+  const unsigned int numberOfBlocks = GetNumberOfBlocks(request);
+  if (m_Settings.numberOfBlocks || numberOfBlocks <= Settings::DefaultNumberOfBlocks)
+  {
+    return;
+  }
+  TextStream text;
+  text << "NumberOfSpatialSamples " << request.numberOfPatches << " counts patches here, not voxels: " << numberOfBlocks
+       << " blocks of " << m_BlockSize << " voxels along every axis in each iteration, "
+       << static_cast<double>(numberOfBlocks) / Settings::DefaultNumberOfBlocks << " times the work of the default. "
+       << "For less, write (CNNMetricNumberOfBlocks " << Settings::DefaultNumberOfBlocks << ").";
+  Warn(text.str(), "number of samples");
 }
 
 
@@ -267,11 +294,10 @@ std::string
 PatchMetric<VDimension>::Describe(const SamplingRequest & request, const unsigned int numberOfWorkers) const
 {
   const ModelInformation & model = m_Network->GetInformation();
-  const unsigned int       fixedChannel = model.FindFixedChannel(m_Settings.fixedModality);
   TextStream               text;
-  text << "CNNMetric: model " << model.path << ", fixed " << model.modalities[fixedChannel] << ", moving "
-       << model.modalities[1 - fixedChannel] << ", patch " << model.receptiveField << " voxels, stride " << model.stride
-       << ", grid spacing " << m_GridSpacing << " mm, patches";
+  text << "CNNMetric: model " << model.path << ", fixed " << model.modalities[m_FixedChannel] << ", moving "
+       << model.modalities[1 - m_FixedChannel] << ", patch " << model.receptiveField << " voxels, stride "
+       << model.stride << ", grid spacing " << m_GridSpacing << " mm, patches";
   for (unsigned int d = 0; d < VDimension; ++d)
   {
     text << (d ? " x " : " ") << GetEvaluator().GetGrid().GetNumberOfPatches()[d];

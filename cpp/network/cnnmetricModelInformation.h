@@ -3,6 +3,7 @@
 #define cnnmetricModelInformation_h
 
 #include <array>
+#include <optional>
 #include <string>
 
 namespace cnnmetric
@@ -33,9 +34,9 @@ struct ModelInformation
   double                     upperQuantile{};
 
   /** The channel of the fixed image, 0 or 1; the moving image is the other one. The first channel that fits is taken.
-   * Throws Error if the model does not compare this modality.
-   * \param fixedModality name of the fixed image's modality; empty for the first channel */
-  unsigned int
+   * \param fixedModality name of the fixed image's modality, in letters of any case; empty for the first channel
+   * \return nothing if the model does not compare this modality */
+  std::optional<unsigned int>
   FindFixedChannel(const std::string & fixedModality) const;
 };
 

@@ -12,6 +12,7 @@
 #include <functional>
 #include <iterator>
 #include <numeric>
+#include <random>
 
 namespace cnnmetric
 {
@@ -205,6 +206,48 @@ const ModelInformation &
 Network::GetInformation() const
 {
   return m_Implementation->information;
+}
+
+unsigned int
+Network::FindFixedChannel(const std::string & fixedModality, std::string & warning) const
+{
+  const ModelInformation & model = GetInformation();
+  warning.clear();
+  if (const auto channel = model.FindFixedChannel(fixedModality))
+  {
+    return *channel;
+  }
+  const std::string unknown = "CNNMetricFixedModality \"" + fixedModality + "\" is not a modality of model '" +
+                              model.path + "', which compares \"" + model.modalities[0] + "\" and \"" +
+                              model.modalities[1] + "\". ";
+  if (!IsSymmetric())
+  {
+    throw Error(unknown + "Name the one that the fixed image is.");
+  }
+  warning = unknown +
+            "The model treats both images alike, so the registration goes on; check that the model is made for "
+            "images of this kind.";
+  return 0;
+}
+
+bool
+Network::IsSymmetric() const
+{
+  const ModelInformation &        model = GetInformation();
+  const std::vector<std::int64_t> shape(model.dimension, model.receptiveField);
+  const auto                      size = static_cast<std::size_t>(Product(shape));
+  std::vector<float>              patches(2 * size);
+  std::mt19937                    generator; // the standard fixes its numbers
+  std::generate(patches.begin(), patches.end(), [&] { return static_cast<float>(generator()) / 4294967296.0f; });
+  std::vector<float> swapped = patches;
+  std::rotate(swapped.begin(), swapped.begin() + static_cast<std::ptrdiff_t>(size), swapped.end());
+
+  std::vector<float> dissimilarity;
+  std::vector<float> ofSwapped;
+  Evaluate(shape, patches, { 1.0f }, dissimilarity, {});
+  Evaluate(shape, swapped, { 1.0f }, ofSwapped, {});
+  constexpr float rounding = 1e-4f;
+  return std::abs(dissimilarity[0] - ofSwapped[0]) <= rounding * std::abs(dissimilarity[0]);
 }
 
 const std::string &

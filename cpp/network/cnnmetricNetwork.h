@@ -49,6 +49,18 @@ public:
   const ModelInformation &
   GetInformation() const;
 
+  /** The channel of the fixed image, see ModelInformation::FindFixedChannel. For a model that is symmetric, a modality
+   * that it does not know is channel 0, because that changes nothing.
+   * \param[out] warning what the user should know; empty if there is nothing
+   *
+   * Throws Error if a model that is not symmetric does not compare this modality. */
+  unsigned int
+  FindFixedChannel(const std::string & fixedModality, std::string & warning) const;
+
+  /** Whether the dissimilarity stays the same if the two images change places, tried on a patch of noise. */
+  bool
+  IsSymmetric() const;
+
   /** The device in use and, for "auto", the reason; for the log. */
   const std::string &
   GetDeviceReport() const;

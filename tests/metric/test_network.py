@@ -67,20 +67,32 @@ def test_the_model_is_described(twin: tuple[cnnmetric.DissimilarityNetwork, Any]
     assert repr(network).startswith(expected)
 
 
-@pytest.mark.parametrize(("name", "channel"), [("T1", 0), ("T2", 1), ("", 0)])
+@pytest.mark.parametrize(("name", "channel"), [("T1", 0), ("T2", 1), ("", 0), ("t2", 1)])
 def test_fixed_image_is_found_by_its_modality(
     network: cnnmetric.DissimilarityNetwork, name: str, channel: int
 ) -> None:
     assert network.fixed_channel(name) == channel
 
 
-@pytest.mark.parametrize("name", ["CT", "t1", "any"])
+@pytest.mark.parametrize("name", ["CT", "T", "any"])
 def test_fixed_image_of_an_unknown_modality(
     network: cnnmetric.DissimilarityNetwork, name: str
 ) -> None:
     message = rf'"{name}" is not a modality of .*small\.onnx.*"T1" and "T2"'
     with pytest.raises(cnnmetric.SettingsError, match=message):
         network.fixed_channel(name)
+
+
+def test_symmetric_model_takes_every_name_with_a_warning(difference_model: Path) -> None:
+    network = cnnmetric.DissimilarityNetwork(difference_model, device="cpu")
+    with pytest.warns(UserWarning, match='"CT" is not a modality of .*treats both images alike'):
+        assert network.fixed_channel("CT") == 0
+
+
+@pytest.mark.parametrize("model", ["t1t2-fine", "t1t2-fast"])
+def test_shipped_self_similarity_is_symmetric(model: str) -> None:
+    with pytest.warns(UserWarning, match="treats both images alike"):
+        cnnmetric.DissimilarityNetwork(model, device="cpu").fixed_channel("CT")
 
 
 @pytest.mark.parametrize(

@@ -192,8 +192,6 @@ def test_unknown_parameter(name: str, fixed: Any, moving: Any, small_model: Path
         ("CNNMetricSampling", "Random", '"Random" but must be "Blocks" or "Full"'),
         ("CNNMetricNumberOfBlocks", "0", "is 0 but must be at least 1"),
         ("CNNMetricNumberOfBlocks", "many", "CNNMetricNumberOfBlocks"),
-        ("CNNMetricBlockSize", "32", r"17 \+ 4 k.*nearest is 33"),
-        ("CNNMetricBlockSize", "5", "nearest is 17"),
         ("CNNMetricGridSpacing", "-1", "positive number of mm"),
         ("CNNMetricNumberOfThreads", "-2", "at least 0"),
         ("CNNMetricFixedModality", "CT", r'"CT" is not a modality.*"T1" and "T2"'),

@@ -138,3 +138,32 @@ def test_short_internal_pixels_of_an_image_from_0_to_1(fixed: Any, difference_mo
         of_short(scaled, difference_model)
     array *= 100
     of_short(scaled, difference_model)
+
+
+def test_samples_meant_for_voxels_are_explained(difference_model: Path, tmp_path: Path) -> None:
+    image = subject("T1", size=(60, 62, 61), spacing=(1.0,) * 3, angle=0.0)
+    settings = parameters(
+        difference_model,
+        ImageSampler="RandomCoordinate",
+        NumberOfSpatialSamples="1500",
+        NumberOfResolutions="2",
+        MaximumNumberOfIterations="1",
+    )
+    settings.RemoveParameter("CNNMetricNumberOfBlocks")
+    settings.SetParameter("CNNMetricGridSpacing", "1")
+    message = r"Samples 1500 counts patches.*12 blocks of 33 voxels.*1\.5 times.*NumberOfBlocks 8\)"
+    with pytest.warns(UserWarning, match=message) as caught:
+        log = log_of(image, image, settings, tmp_path)
+    assert len(caught) == 1
+    assert all("sampling 12 blocks" in line for line in setups(log))
+
+
+def test_wrong_modality_of_a_symmetric_model(
+    fixed: Any, difference_model: Path, tmp_path: Path
+) -> None:
+    values = {"CNNMetricFixedModality": "CT", "NumberOfResolutions": "2"}
+    settings = parameters(difference_model, MaximumNumberOfIterations="1", **values)
+    settings.SetParameter("CNNMetricGridSpacing", ["4", "4"])
+    with pytest.warns(UserWarning, match='"CT" is not a modality of') as caught:
+        log_of(fixed, fixed, settings, tmp_path)
+    assert len(caught) == 1

@@ -59,6 +59,8 @@ def levels(model: Path, folder: Path, **changes: str | list[str]) -> list[str]:
         ("CNNMetricSampling", ["Full", "Blocks"], ["sampling Full", "sampling 2 blocks"]),
         ("CNNMetricNumberOfBlocks", ["3", "5"], ["sampling 3 blocks", "sampling 5 blocks"]),
         ("CNNMetricBlockSize", ["21", "25"], ["blocks of 21 voxels", "blocks of 25 voxels"]),
+        # The nearest that fits the model: 17 + 4 k.
+        ("CNNMetricBlockSize", ["5", "24"], ["blocks of 17 voxels", "blocks of 25 voxels"]),
         ("CNNMetricGridSpacing", ["2.4", "1.7"], ["grid spacing 2.4 mm", "grid spacing 1.7 mm"]),
         ("CNNMetricNumberOfThreads", ["2", "1"], [", 2 threads", ", 1 threads"]),
     ],

@@ -124,16 +124,6 @@ def test_masks_reach_the_metric(fixed: Any, moving: Any, difference_model: Path)
     assert run(moving_mask=ball_mask(moving, radius=20.0)) != without
 
 
-def test_parameters_per_resolution(fixed: Any, moving: Any, difference_model: Path) -> None:
-    # The second of two block sizes is wrong, so the first resolution must have used the first.
-    settings = parameters(
-        difference_model, NumberOfResolutions="2", CNNMetricBlockSize=["17", "18"]
-    )
-    settings.SetParameter("CNNMetricGridSpacing", ["1.5", "1.0"])
-    with pytest.raises(cnnmetric.MetricError, match="block of 18 voxels"):
-        register(fixed, moving, settings)
-
-
 def test_exact_value_is_that_of_the_whole_image(
     fixed: Any, moving: Any, difference_model: Path, tmp_path: Path
 ) -> None:

@@ -132,18 +132,19 @@ class DissimilarityNetwork:
         Parameters
         ----------
         fixed_modality
-            Which of the model's modalities the fixed image is; empty for its first one. The
-            modality ``"any"`` of a model takes every name.
+            Which of the model's modalities the fixed image is, in letters of any case; empty for
+            its first one. The modality ``"any"`` of a model takes every name.
 
         Returns
         -------
         int
-            0 for the first array, 1 for the second; the moving image is the other one.
+            0 for the first array, 1 for the second; the moving image is the other one. A model that
+            treats both alike takes an unknown name for the first, with a ``UserWarning``.
 
         Raises
         ------
         SettingsError
-            If the model does not compare this modality.
+            If the model does not compare this modality, and treats the two differently.
         """
         try:
             return self._network.fixed_channel(arguments.modality(fixed_modality))

@@ -58,8 +58,9 @@ def register(
         3D, any type of number), SimpleITK or nibabel, or a pair of a NumPy array (z, y, x) and its
         voxel size in mm (x, y, z).
     fixed_modality
-        Which of the model's modalities the fixed image shows, for example ``"T1"``; empty for its
-        first one.
+        Which of the model's modalities the fixed image shows, for example ``"T1"``, in letters of
+        any case; empty for its first one. Models that treat both images alike, as all shipped ones
+        but ``t1t2`` do, only warn of a name that they do not know.
     model
         Name of an installed model, or path of an ``.onnx`` file.
     deformation
@@ -160,9 +161,8 @@ def register(
 
 
 def _modality(network: DissimilarityNetwork, fixed_modality: str) -> str:
-    """Return the modality of the fixed image, which is the model's first one if none is given."""
-    network.fixed_channel(fixed_modality)
-    return fixed_modality or network.modalities[0]
+    """Return the model's own name of the fixed image's modality; its first one if none is given."""
+    return network.modalities[network.fixed_channel(fixed_modality)]
 
 
 def _check_arguments(
