@@ -54,7 +54,7 @@ class CMakeBuild(build_ext):
             raise SetupError(str(error)) from None
         package = Path(self.get_ext_fullpath(self.extensions[0].name)).parent.resolve()
         wheel = wheel_directory()
-        sanitize = bool(os.environ.get("CNNMETRIC_SANITIZE"))  # set by `make sanitize`
+        sanitize = os.environ.get("CNNMETRIC_SANITIZE", "")  # set by `make sanitize`
         definitions = {
             "CMAKE_BUILD_TYPE": "Release",
             # Else CMake adds the folder of the wheel, a temporary one in isolated builds.
@@ -64,7 +64,7 @@ class CMakeBuild(build_ext):
             "CMAKE_INSTALL_RPATH": wheel if self.stays_in_place or sanitize else "$ORIGIN/../itk",
             "CMAKE_LIBRARY_OUTPUT_DIRECTORY": package,
             "CMAKE_MAKE_PROGRAM": ninja,
-            "CNNMETRIC_SANITIZE": "ON" if sanitize else "OFF",
+            "CNNMETRIC_SANITIZE": sanitize,
             "CNNMETRIC_VERSION": self.distribution.get_version(),
             "ITK_WHEEL_DIR": wheel,
             "Python_EXECUTABLE": sys.executable,
