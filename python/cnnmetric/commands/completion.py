@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import shtab
+
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
 from cnnmetric.command_line.parser import add_settings
@@ -29,23 +31,26 @@ class CompletionSettings(Settings):
 
 def run(settings: CompletionSettings) -> None:
     """Print the script."""
-    import shtab
-
     parser, parsers = parser_of_names()
     for name, of_name in parsers.items():
         try:
             _add_options(of_name, commands_of(name))
         except CompatibilityError:
             continue  # of a subcommand that cannot be used here, the name is completed
-    for of_name in (parser, *parsers.values()):
-        for action in of_name._actions:
-            if action.type is Path:
-                action.complete = shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(parser, shell=settings.shell))
 
 
 def _add_options(parser: argparse.ArgumentParser, commands: dict[str, Command]) -> None:
+    """Give a parser the options of a subcommand, and of the words that may follow it."""
     add_settings(parser, commands[""].settings)
+    for action in parser._actions:
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+    if len(commands) > 1 and not parser._get_positional_actions():
+        words = parser.add_subparsers()
+        for word, command in commands.items():
+            if word:
+                _add_options(words.add_parser(word, description=command.description), {"": command})
 
 
 COMMANDS = {

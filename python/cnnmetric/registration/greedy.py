@@ -24,7 +24,7 @@ from scipy.ndimage import map_coordinates
 from cnnmetric.errors import DataError
 from cnnmetric.errors import MetricError
 from cnnmetric.images import warping
-from cnnmetric.images.conversion import image_like
+from cnnmetric.images.arrays import image_like
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration.field_level import FieldLevel

@@ -12,8 +12,8 @@ import numpy as np
 
 from cnnmetric.errors import DataError
 from cnnmetric.images import warping
+from cnnmetric.images.arrays import image_like
 from cnnmetric.images.conversion import as_itk
-from cnnmetric.images.conversion import image_like
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.types import Image
 from cnnmetric.types import Points
