@@ -17,7 +17,9 @@ import cnnmetric
 from cnnmetric.commands.main import main
 from cnnmetric.commands.register import OF_THE_COMMAND
 from cnnmetric.commands.register import RegisterSettings
+from cnnmetric.commands.summary import _falls
 from cnnmetric.commands.summary import verdict
+from cnnmetric.plugin.iteration import Iteration
 from support.command import write_pair
 from support.command import write_quick_file
 
@@ -94,7 +96,7 @@ def test_json_is_all_that_is_printed(
     assert [stage["name"] for stage in found["stages"]] == ["quick"]
     assert found["stages"][0]["iterations"] == 4
     assert found["folded"] == 0.0
-    assert found["improved"] == (found["dissimilarity"]["end"] < found["dissimilarity"]["start"])
+    assert abs(found["dissimilarity_fell_by"]) < 1
 
 
 def test_replaces_a_result_only_when_told(
@@ -177,22 +179,28 @@ def test_an_interruption_ends_with_130(
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "folded", "line"),
+    ("fell_by", "folded", "line"),
     [
-        (0.2, 0.1, 0.0, "done in 7 s; dissimilarity 0.2000 -> 0.1000; no folding"),
-        (0.2, 0.1, 0.0123, "done in 7 s; dissimilarity 0.2000 -> 0.1000; 1.23% of the voxels fold"),
+        (0.1, 0.0, "done in 7 s; dissimilarity fell by 0.1000; no folding"),
+        (0.1, 0.0123, "done in 7 s; dissimilarity fell by 0.1000; 1.23% of the voxels fold"),
         (
-            *(0.1, 0.2, 0.0),
-            "done in 7 s; dissimilarity 0.1000 -> 0.2000, which is no improvement: look at the "
-            "images before you use the result; no folding",
+            *(-0.1, 0.0),
+            "done in 7 s; dissimilarity did not fall: look at the images before you use the "
+            "result; no folding",
         ),
     ],
 )
-def test_the_verdict(start: float, end: float, folded: float, line: str) -> None:
-    found = {
-        "seconds": 7.1,
-        "dissimilarity": {"start": start, "end": end},
-        "improved": end < start,
-        "folded": folded,
-    }
+def test_the_verdict(fell_by: float, folded: float, line: str) -> None:
+    found = {"seconds": 7.1, "dissimilarity_fell_by": fell_by, "folded": folded}
     assert verdict(found) == line
+
+
+def test_a_fall_is_of_levels_by_themselves() -> None:
+    """A finer grid shows more, and has another value from its first iteration on."""
+    values = [*[0.3] * 9, *[0.2] * 9], [*[0.9] * 9, *[0.4] * 9]
+    trace = [
+        Iteration(level, number, value, 1.0)
+        for level, of_level in enumerate(values)
+        for number, value in enumerate(of_level)
+    ]
+    assert list(_falls(trace)) == pytest.approx([0.1, 0.5])

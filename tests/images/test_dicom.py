@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from pathlib import Path
 
 import itk
@@ -13,41 +12,29 @@ import pytest
 from cnnmetric.errors import DataError
 from cnnmetric.images.conversion import as_itk
 from cnnmetric.images.files import read_image
+from support.training_images import write_series
 
 ARRAY = np.random.default_rng(1).integers(0, 2000, (6, 8, 7)).astype(np.int16)
 SPACING, ORIGIN = (1.0, 1.5, 2.0), (10.0, -20.0, 5.0)
 
 
-def write_series(
-    folder: Path, *, uid: str = "1.2.3", name: str = "T1 axial", without: Container[int] = ()
-) -> Path:
-    """Write a file per slice, with names in another order than the slices have."""
-    folder.mkdir(exist_ok=True)
-    for number in range(len(ARRAY)):
-        if number in without:
-            continue
-        image = itk.image_from_array(ARRAY[number : number + 1])
-        image.SetSpacing(SPACING)
-        image.SetOrigin((*ORIGIN[:2], ORIGIN[2] + number * SPACING[2]))
-        tags = {"0020|000e": uid, "0008|103e": name, "0008|0060": "MR", "0020|0013": str(number)}
-        for tag, value in tags.items():
-            image.GetMetaDataDictionary()[tag] = value
-        writer = itk.GDCMImageIO.New()
-        writer.KeepOriginalUIDOn()
-        itk.imwrite(image, str(folder / f"{uid}-{9 - number}.dcm"), imageio=writer)
-    return folder
+def write(folder: Path, *, uid: str = "1.2.3", description: str = "") -> Path:
+    return write_series(
+        folder, ARRAY, spacing=SPACING, origin=ORIGIN, uid=uid, description=description
+    )
 
 
 def test_a_series_is_an_image(tmp_path: Path) -> None:
-    image = as_itk(str(write_series(tmp_path / "scan")), role="fixed image").image
+    image = as_itk(str(write(tmp_path / "scan")), role="fixed image").image
     np.testing.assert_array_equal(itk.array_from_image(image), ARRAY)
     assert tuple(image.GetSpacing()) == SPACING
     assert tuple(image.GetOrigin()) == ORIGIN
 
 
 def test_of_several_series_one_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    write_series(tmp_path, uid="1.2.3", name="T1 axial")
-    write_series(tmp_path, uid="1.2.4", name="T2 axial", without=(5,))
+    write(tmp_path, uid="1.2.3", description="T1 axial")
+    write(tmp_path, uid="1.2.4", description="T2 axial")
+    (tmp_path / "1.2.4.005.dcm").unlink()
     with pytest.raises(DataError) as raised:
         read_image(tmp_path)
     message = str(raised.value)
@@ -61,7 +48,7 @@ def test_of_several_series_one_is_named(tmp_path: Path, capfd: pytest.CaptureFix
 
 
 def test_a_missing_slice_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    write_series(tmp_path, without=(3,))
+    (write(tmp_path) / "1.2.3.003.dcm").unlink()
     with pytest.raises(DataError, match=r"not evenly spaced, by up to 1\.50 mm: is a file missing"):
         read_image(tmp_path)
     assert capfd.readouterr() == ("", "")  # ITK's own warning would be the second one

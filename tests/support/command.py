@@ -25,6 +25,8 @@ QUICK_FILE = """
 (Optimizer "RegularStepGradientDescent")
 (MaximumStepLength 0.5)
 (MaximumNumberOfIterations 4)
+(MinimumStepLength 0.000001)
+(MinimumGradientMagnitude 0.000000000001)
 (Interpolator "LinearInterpolator")
 (ResampleInterpolator "FinalLinearInterpolator")
 (Resampler "DefaultResampler")

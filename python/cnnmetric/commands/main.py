@@ -133,7 +133,8 @@ def commands_of(name: str) -> dict[str, Command]:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.exit(message=f"{PROGRAM} {compatibility.installed_version(PROGRAM)}\n")
+        print(PROGRAM, compatibility.installed_version(PROGRAM))
+        parser.exit()
 
 
 def parser_of_names(

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 from typing import Any
 
+from cnnmetric.plugin.iteration import Iteration
+
 if TYPE_CHECKING:  # of ITK, which a help text does not need
     from cnnmetric.registration.result import RegistrationResult
 
-# Iterations at each end whose median is told: single values vary with the patches.
+# Iterations at each end of a level whose median is told: single values vary with the patches.
 _ENDS = 5
 
 
@@ -27,15 +31,13 @@ def summary(result: RegistrationResult, files: Sequence[Path], *, seconds: float
     seconds
         That it took, reading and writing included.
     """
-    values = [finished.value for stage in result.stages for finished in stage.trace]
-    start, end = (median(part) if part else None for part in (values[:_ENDS], values[-_ENDS:]))
+    falls = [fall for stage in result.stages for fall in _falls(stage.trace)]
     return {
         "files": [str(file) for file in files],
         "seconds": round(seconds, 1),
         "device": result.log["device"],
         "notes": result.log["notes"],
-        "dissimilarity": {"start": start, "end": end},
-        "improved": start is not None and end is not None and end < start,
+        "dissimilarity_fell_by": sum(falls),
         "folded": result.jacobian().folded,
         "stages": [
             {
@@ -51,9 +53,16 @@ def summary(result: RegistrationResult, files: Sequence[Path], *, seconds: float
 
 def verdict(found: Mapping[str, Any]) -> str:
     """Return in one line how a registration went, of a :func:`summary`."""
-    start, end = found["dissimilarity"]["start"], found["dissimilarity"]["end"]
-    change = "no iteration" if start is None else f"dissimilarity {start:.4f} -> {end:.4f}"
-    if not found["improved"]:
-        change += ", which is no improvement: look at the images before you use the result"
+    fell_by = found["dissimilarity_fell_by"]
+    change = f"dissimilarity fell by {fell_by:.4f}"
+    if not fell_by > 0:
+        change = "dissimilarity did not fall: look at the images before you use the result"
     folded = f"{found['folded']:.2%} of the voxels fold" if found["folded"] else "no folding"
     return f"done in {found['seconds']:.0f} s; {change}; {folded}"
+
+
+def _falls(trace: Sequence[Iteration]) -> Iterator[float]:
+    """Yield by how much the value falls on each level; levels differ in what their grids show."""
+    for _, level in groupby(trace, key=lambda finished: finished.level):
+        values = [finished.value for finished in level]
+        yield median(values[:_ENDS]) - median(values[-_ENDS:])

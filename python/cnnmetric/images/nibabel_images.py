@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,11 @@ def read_freesurfer(file: Path, dtype: Any) -> Image:
         )
         raise CompatibilityError(msg) from error
     try:
-        return from_nibabel(nibabel.load(file), f"image {file}", dtype)
+        packed = file.suffix.lower() != ".mgh"
+        # nibabel itself leaves the file open.
+        with gzip.open(file) if packed else file.open("rb") as stream:
+            image = nibabel.MGHImage.from_stream(stream)
+            return from_nibabel(image, f"image {file}", dtype)
     except (OSError, EOFError, ValueError, ImageFileError) as error:
         if isinstance(error, DataError):
             raise
