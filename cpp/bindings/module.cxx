@@ -32,7 +32,7 @@ PYBIND11_MODULE(_core, module)
 
   module.def("use_onnxruntime", &cnnmetric::Network::UseRuntimeLibrary, py::arg("library"));
   module.def("onnxruntime_version", &cnnmetric::Network::GetRuntimeVersion);
-  module.def("set_model_directory", &cnnmetric::SetModelDirectory, py::arg("directory"));
+  module.def("set_model_directories", &cnnmetric::SetModelDirectories, py::arg("directories"));
   module.def("find_model", &cnnmetric::FindModel, py::arg("name_or_path"));
   module.def("probe_layout", &cnnmetric::ProbeLayout);
   module.def("install", &elastix::InstallCNNMetric);

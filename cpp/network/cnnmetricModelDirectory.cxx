@@ -12,20 +12,21 @@ namespace cnnmetric
 namespace
 {
 
-std::filesystem::path &
-ModelDirectory()
+std::vector<std::filesystem::path> &
+ModelDirectories()
 {
-  static std::filesystem::path directory;
-  return directory;
+  static std::vector<std::filesystem::path> directories;
+  return directories;
 }
 
 std::string
 ListInstalledModels()
 {
   std::set<std::string> names;
-  if (std::filesystem::is_directory(ModelDirectory()))
+  for (const auto & directory : ModelDirectories())
   {
-    for (const auto & entry : std::filesystem::directory_iterator(ModelDirectory()))
+    std::error_code unreadable; // then it holds none
+    for (const auto & entry : std::filesystem::directory_iterator(directory, unreadable))
     {
       if (entry.path().extension() == ".onnx")
       {
@@ -45,9 +46,9 @@ ListInstalledModels()
 
 
 void
-SetModelDirectory(const std::string & directory)
+SetModelDirectories(const std::vector<std::string> & directories)
 {
-  ModelDirectory() = directory;
+  ModelDirectories().assign(directories.begin(), directories.end());
 }
 
 std::string
@@ -58,13 +59,17 @@ FindModel(const std::string & nameOrPath)
   {
     return nameOrPath;
   }
-  const std::filesystem::path installed = ModelDirectory() / (nameOrPath + ".onnx");
-  if (nameOrPath.empty() || !std::filesystem::is_regular_file(installed))
+  for (const auto & directory : ModelDirectories())
   {
-    throw ModelError("CNNMetricModel \"" + nameOrPath + "\" is not an installed model (installed: " +
-                     ListInstalledModels() + "). Give one of these names, or the path of an .onnx file.");
+    const std::filesystem::path installed = directory / (nameOrPath + ".onnx");
+    std::error_code             unreadable; // then it is not there
+    if (!nameOrPath.empty() && std::filesystem::is_regular_file(installed, unreadable))
+    {
+      return installed.string();
+    }
   }
-  return installed.string();
+  throw ModelError("CNNMetricModel \"" + nameOrPath + "\" is not an installed model (installed: " +
+                   ListInstalledModels() + "). Give one of these names, or the path of an .onnx file.");
 }
 
 } // namespace cnnmetric

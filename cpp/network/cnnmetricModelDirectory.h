@@ -3,13 +3,15 @@
 #define cnnmetricModelDirectory_h
 
 #include <string>
+#include <vector>
 
 namespace cnnmetric
 {
 
-/** Set the folder of the models that are installed with the package. Called once, at import. */
+/** Set the folders that hold installed models: of two with one name, that of the first folder counts. Called at
+ * import, and when a model has been added. */
 void
-SetModelDirectory(const std::string & directory);
+SetModelDirectories(const std::vector<std::string> & directories);
 
 /** The path of a model: of the installed one for a name, for example "t1t2-fine"; a path is returned as it is. Throws
  * ModelError, with the list of installed models, for another name. */

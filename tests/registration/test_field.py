@@ -15,7 +15,7 @@ import cnnmetric
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.images import warping
-from cnnmetric.images.conversion import image_like
+from cnnmetric.images.arrays import image_like
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration.field import register_displacement_field

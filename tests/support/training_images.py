@@ -63,6 +63,7 @@ def write_series(
     spacing: Sequence[float],
     origin: Sequence[float] = (0.0, 0.0, 0.0),
     uid: str = "1.2.826.0.1.3680043.2.1125.7",
+    description: str = "",
 ) -> Path:
     """Write an image as a DICOM series of MR slices; spacing and origin in ITK order (x, y, z)."""
     folder.mkdir(exist_ok=True)
@@ -74,6 +75,7 @@ def write_series(
         tags = {
             "0008|0021": "20260101",  # series date
             "0008|0060": "MR",
+            "0008|103e": description,
             "0018|0088": str(spacing[2]),
             "0020|000d": f"{uid}.1",  # study
             "0020|000e": uid,  # series

@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 from cnnmetric.images import warping
+from cnnmetric.images.arrays import floats
+from cnnmetric.images.arrays import image_like
+from cnnmetric.images.arrays import placed
 from cnnmetric.images.files import read_image
+from cnnmetric.images.nibabel_images import from_nibabel
+from cnnmetric.images.nibabel_images import to_nibabel
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
 
 _DIMENSIONS = (2, 3)
-# nibabel's axes point to the right and to the front, ITK's to the left and to the back.
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
-_ORTHOGONAL = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,36 +135,6 @@ def optional_mask(given: Any, grid: Image, *, role: str) -> Mask | None:
     return None if given is None else as_mask(given, grid, role=role)
 
 
-def image_like(array: NDArray[Any], grid: Image) -> Image:
-    """Return an ITK image of an array (z, y, x) with the geometry of another image."""
-    image = itk.image_from_array(np.ascontiguousarray(array))
-    image.CopyInformation(grid)
-    return image
-
-
-def placed(
-    array: NDArray[Any], *, spacing: Any, origin: Any = None, direction: Any = None
-) -> Image:
-    """Return an ITK image of an array (z, y, x) with a geometry (x, y, z; mm)."""
-    image = itk.image_from_array(np.ascontiguousarray(array))
-    image.SetSpacing([float(value) for value in spacing])
-    if origin is not None:
-        image.SetOrigin([float(value) for value in origin])
-    if direction is not None:
-        image.SetDirection(np.asarray(direction, dtype=float))
-    return image
-
-
-def _floats(array: NDArray[Any], role: str, dtype: Any) -> NDArray[Any]:
-    if array.dtype.kind not in "biuf":
-        msg = f"the {role} holds {array.dtype}; real numbers are needed"
-        raise DataError(msg)
-    if array.size == 0:
-        msg = f"the {role} has no voxels; update the filter that makes it"
-        raise DataError(msg)
-    return np.array(array, dtype=dtype)
-
-
 def _refuse_vectors(given: Any, role: str) -> None:
     number = given.GetNumberOfComponentsPerPixel()
     if number != 1:
@@ -188,7 +160,7 @@ def _from_itk(given: Any, role: str, dtype: Any) -> Converted:
     array = itk.array_view_from_image(given)
     region = given.GetBufferedRegion()
     image = placed(
-        _floats(array, role, dtype),
+        floats(array, role, dtype),
         spacing=given.GetSpacing(),
         # Of the first voxel that there is: the index of cropped and padded images starts elsewhere.
         origin=given.TransformIndexToPhysicalPoint(region.GetIndex()),
@@ -204,7 +176,7 @@ def _from_simpleitk(given: Any, role: str, dtype: Any) -> Converted:
     array = SimpleITK.GetArrayViewFromImage(given)
     dimension = given.GetDimension()
     image = placed(
-        _floats(array, role, dtype),
+        floats(array, role, dtype),
         spacing=given.GetSpacing(),
         origin=given.GetOrigin(),
         direction=np.reshape(given.GetDirection(), (dimension, dimension)),
@@ -221,35 +193,11 @@ def _from_simpleitk(given: Any, role: str, dtype: Any) -> Converted:
 
 
 def _from_nibabel(given: Any, role: str, dtype: Any) -> Converted:
-    import nibabel
-
-    array = np.asanyarray(given.dataobj)
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim != 3:
-        msg = f"the {role} has the shape {given.shape}; a 3D image is needed"
-        raise DataError(msg)
-    axes = _RAS_TO_LPS @ given.affine[:3, :3]
-    spacing = np.linalg.norm(axes, axis=0)
-    direction = axes / spacing
-    if np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL:
-        msg = f"the axes of the {role} are not at right angles (sheared affine); resample it first"
-        raise DataError(msg)
-    image = placed(
-        _floats(array, role, dtype).T,
-        spacing=spacing,
-        origin=_RAS_TO_LPS @ given.affine[:3, 3],
-        direction=direction,
+    return Converted(
+        image=from_nibabel(given, role, dtype),
+        dtype=np.asanyarray(given.dataobj).dtype,
+        restore=to_nibabel,
     )
-
-    def restore(image: Image) -> Any:
-        affine = np.eye(4)
-        matrix = itk.array_from_matrix(image.GetDirection()) * np.asarray(image.GetSpacing())
-        affine[:3, :3] = _RAS_TO_LPS @ matrix
-        affine[:3, 3] = _RAS_TO_LPS @ np.asarray(image.GetOrigin())
-        return nibabel.Nifti1Image(itk.array_from_image(image).T, affine)
-
-    return Converted(image=image, dtype=array.dtype, restore=restore)
 
 
 def _from_array(array: NDArray[Any], spacing: Any, role: str, dtype: Any) -> Converted:
@@ -263,5 +211,5 @@ def _from_array(array: NDArray[Any], spacing: Any, role: str, dtype: Any) -> Con
     if array.ndim not in _DIMENSIONS:
         msg = f"the {role} is {array.ndim}D; a 2D or 3D array is needed"
         raise DataError(msg)
-    image = placed(_floats(array, role, dtype), spacing=sizes)
+    image = placed(floats(array, role, dtype), spacing=sizes)
     return Converted(image=image, dtype=array.dtype, restore=itk.array_from_image)

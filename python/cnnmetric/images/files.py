@@ -19,6 +19,9 @@ import itk
 import numpy as np
 
 from cnnmetric.errors import DataError
+from cnnmetric.images import dicom
+from cnnmetric.images.nibabel_images import is_freesurfer
+from cnnmetric.images.nibabel_images import read_freesurfer
 from cnnmetric.images.truncation import check_whole
 from cnnmetric.types import Image
 from cnnmetric.types import LabelMap
@@ -36,7 +39,8 @@ def read_image(
     Parameters
     ----------
     file
-        Of any format that ITK reads.
+        Of any format that ITK reads, an image of FreeSurfer (``.mgz``), or a folder with a DICOM
+        series; of several, one is named as ``folder#1.2.840``.
     dimensions
         How many the image may have.
     dtype
@@ -57,7 +61,7 @@ def read_labels(file: str | Path) -> LabelMap:
     Parameters
     ----------
     file
-        Of any format that ITK reads.
+        As for :func:`read_image`.
 
     Returns
     -------
@@ -95,9 +99,24 @@ def read_labels(file: str | Path) -> LabelMap:
 
 
 def _read(file: Path, pixel_type: Any, dimensions: Sequence[int]) -> Image:
-    if not file.exists():
+    if dicom.names_series(file):
+        image = dicom.read_series(file, pixel_type)
+    elif not file.exists():
         msg = f"there is no image file {file}"
         raise DataError(msg)
+    elif is_freesurfer(file):
+        image = read_freesurfer(file, np.float32 if pixel_type is itk.F else np.float64)
+    else:
+        image = _read_file(file, pixel_type)
+    found = image.GetImageDimension()
+    if found not in dimensions:
+        wanted = " or ".join(f"{dimension}D" for dimension in dimensions)
+        msg = f"{file} has {found} dimensions; a {wanted} image is needed"
+        raise DataError(msg)
+    return image
+
+
+def _read_file(file: Path, pixel_type: Any) -> Image:
     try:
         with _by_itself(file) as path:
             components = _components(path)
@@ -110,11 +129,6 @@ def _read(file: Path, pixel_type: Any, dimensions: Sequence[int]) -> Image:
             f"{file} has {components} values a voxel, as colour, complex and vector images have; "
             "an image with one number a voxel is needed"
         )
-        raise DataError(msg)
-    found = image.GetImageDimension()
-    if found not in dimensions:
-        wanted = " or ".join(f"{dimension}D" for dimension in dimensions)
-        msg = f"{file} has {found} dimensions; a {wanted} image is needed"
         raise DataError(msg)
     check_whole(file, itk.array_view_from_image(image).size)
     return image

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itk
 import numpy as np
 
-from cnnmetric.images.conversion import image_like
+from cnnmetric.images.arrays import image_like
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
 

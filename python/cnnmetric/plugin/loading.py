@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 import itk
@@ -70,7 +72,7 @@ def register() -> None:
             )
             raise CompatibilityError(msg)
         core.use_onnxruntime(str(compatibility.onnxruntime_library()))
-        core.set_model_directory(str(package_data.folder("models")))
+        find_models_in(package_data.model_folders())
         core.install()
         core.set_iteration_callback(iteration.report)
         failures.install(
@@ -79,6 +81,11 @@ def register() -> None:
             frozenset(core.parameter_names()),
         )
         _registered = True
+
+
+def find_models_in(folders: Sequence[Path]) -> None:
+    """Have models found by name in these folders, the first of which goes before the others."""
+    core.set_model_directories([str(folder) for folder in folders])
 
 
 def load_itkv4() -> ModuleType:

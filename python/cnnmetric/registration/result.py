@@ -23,7 +23,7 @@ from cnnmetric.types import Transform
 from cnnmetric.types import VectorImage
 
 WARPED, TRANSFORM, DISPLACEMENT = "warped.nii.gz", "transform.h5", "displacement.nii.gz"
-LOG, FIELD = "log.json", "deformation.nii.gz"
+LOG, FIELD, JACOBIAN = "log.json", "deformation.nii.gz", "jacobian.nii.gz"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,7 +81,14 @@ class RegistrationResult(SpatialTransform):
         names = ", ".join(stage.name for stage in self.stages)
         return f"<RegistrationResult {self.dimension}D: {names}; {seconds:.0f} s>"
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        overwrite: bool = False,
+        displacement: bool = True,
+        jacobian: bool = False,
+    ) -> list[Path]:
         """Write the result into a folder.
 
         ============================== ==========================================================
@@ -91,6 +98,7 @@ class RegistrationResult(SpatialTransform):
         ``TransformParameters.*.txt``  for transformix, which is given the last of them; where there
                                        is a displacement field, the first one names
                                        ``deformation.nii.gz`` beside it by its full path
+        ``jacobian.nii.gz``            if asked for: the Jacobian determinant of the transform
         ``log.json``                   versions, settings, choices, times and metric values
         ============================== ==========================================================
 
@@ -100,6 +108,10 @@ class RegistrationResult(SpatialTransform):
             Made if it does not exist.
         overwrite
             Replace the files of an earlier result.
+        displacement
+            Write ``displacement.nii.gz``, which is the largest of the files.
+        jacobian
+            Write the Jacobian determinant, too: 1 keeps volume, 0 and less folds.
 
         Returns
         -------
@@ -114,32 +126,28 @@ class RegistrationResult(SpatialTransform):
             If a file cannot be written.
         """
         place = Path(folder)
-        self._check_place(place, overwrite=overwrite)
+        check_place(place, overwrite=overwrite)
         try:
             place.mkdir(parents=True, exist_ok=True)
             itk.imwrite(self.warped_image, str(place / WARPED))
-            itk.imwrite(self.displacement, str(place / DISPLACEMENT))
+            written = [place / WARPED]
+            for name, wanted in ((DISPLACEMENT, displacement), (JACOBIAN, jacobian)):
+                (place / name).unlink(missing_ok=True)  # of an earlier result
+                if wanted:
+                    image = (
+                        self.displacement if name == DISPLACEMENT else self._jacobian.determinant
+                    )
+                    itk.imwrite(image, str(place / name))
+                    written.append(place / name)
             itk.transformwrite(self.transform, str(place / TRANSFORM), compression=True)
-            files = self._save_for_transformix(place)
+            written += [place / TRANSFORM, *self._save_for_transformix(place)]
             text = json.dumps(self.log, indent=2, allow_nan=False)
             (place / LOG).write_text(text + "\n", encoding="utf-8")
         except (OSError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1]
             msg = f"the result cannot be written to {place}: {reason}"
             raise DataError(msg) from error
-        return [place / WARPED, place / DISPLACEMENT, place / TRANSFORM, *files, place / LOG]
-
-    def _check_place(self, place: Path, *, overwrite: bool) -> None:
-        if place.exists() and not place.is_dir():
-            msg = f"{place} is a file; name a folder"
-            raise SettingsError(msg)
-        there = [name for name in (WARPED, DISPLACEMENT, TRANSFORM, LOG) if (place / name).exists()]
-        if there and not overwrite:
-            msg = (
-                f"{place} holds a result already ({', '.join(there)}); name another folder, or say "
-                "overwrite=True"
-            )
-            raise SettingsError(msg)
+        return [*written, place / LOG]
 
     def _save_for_transformix(self, place: Path) -> list[Path]:
         for old in place.glob("TransformParameters.*.txt"):
@@ -161,3 +169,23 @@ class RegistrationResult(SpatialTransform):
     def _field_of(self, transform: Transform) -> VectorImage:
         displacement = warping.displacement_of(transform, self.target)
         return warping.vector_image(displacement, self.target)
+
+
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds a result already, unless that may be replaced.
+
+    Raises
+    ------
+    SettingsError
+        If it does, or is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file; name a folder"
+        raise SettingsError(msg)
+    there = [name for name in (WARPED, DISPLACEMENT, TRANSFORM, LOG) if (folder / name).exists()]
+    if there and not overwrite:
+        msg = (
+            f"{folder} holds a result already ({', '.join(there)}); name another folder, or say "
+            "overwrite=True (--overwrite)"
+        )
+        raise SettingsError(msg)

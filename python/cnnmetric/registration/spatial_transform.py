@@ -12,8 +12,8 @@ import numpy as np
 
 from cnnmetric.errors import DataError
 from cnnmetric.images import warping
+from cnnmetric.images.arrays import image_like
 from cnnmetric.images.conversion import as_itk
-from cnnmetric.images.conversion import image_like
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.types import Image
 from cnnmetric.types import Points
@@ -81,6 +81,10 @@ class SpatialTransform:
 
     def jacobian(self) -> Jacobian:
         """Return the determinant of the derivative, and the share of folding."""
+        return self._jacobian
+
+    @cached_property
+    def _jacobian(self) -> Jacobian:
         displacement = itk.array_view_from_image(self.displacement)
         determinant = warping.jacobian_determinant(displacement, self.target)
         image = image_like(determinant.astype(np.float32), self.target)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a registration found, in a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+from typing import Any
+
+from cnnmetric.plugin.iteration import Iteration
+
+if TYPE_CHECKING:  # of ITK, which a help text does not need
+    from cnnmetric.registration.result import RegistrationResult
+
+# Iterations at each end of a level whose median is told: single values vary with the patches.
+_ENDS = 5
+
+
+def summary(result: RegistrationResult, files: Sequence[Path], *, seconds: float) -> dict[str, Any]:
+    """Return what was found, as values for JSON.
+
+    Parameters
+    ----------
+    result, files
+        Of the registration, and where it was written to.
+    seconds
+        That it took, reading and writing included.
+    """
+    falls = [fall for stage in result.stages for fall in _falls(stage.trace)]
+    return {
+        "files": [str(file) for file in files],
+        "seconds": round(seconds, 1),
+        "device": result.log["device"],
+        "notes": result.log["notes"],
+        "dissimilarity_fell_by": sum(falls),
+        "folded": result.jacobian().folded,
+        "stages": [
+            {
+                "name": stage.name,
+                "seconds": round(stage.seconds, 1),
+                "iterations": len(stage.trace),
+                "dissimilarity": stage.trace[-1].value if stage.trace else None,
+            }
+            for stage in result.stages
+        ],
+    }
+
+
+def verdict(found: Mapping[str, Any]) -> str:
+    """Return in one line how a registration went, of a :func:`summary`."""
+    fell_by = found["dissimilarity_fell_by"]
+    change = f"dissimilarity fell by {fell_by:.4f}"
+    if not fell_by > 0:
+        change = "dissimilarity did not fall: look at the images before you use the result"
+    folded = f"{found['folded']:.2%} of the voxels fold" if found["folded"] else "no folding"
+    return f"done in {found['seconds']:.0f} s; {change}; {folded}"
+
+
+def _falls(trace: Sequence[Iteration]) -> Iterator[float]:
+    """Yield by how much the value falls on each level; levels differ in what their grids show."""
+    for _, level in groupby(trace, key=lambda finished: finished.level):
+        values = [finished.value for finished in level]
+        yield median(values[:_ENDS]) - median(values[-_ENDS:])
