@@ -42,6 +42,9 @@ if not _started_as_doctor():
     # Before anything else is loaded: with other versions, loading itself could crash.
     compatibility.check()
 
+    from cnnmetric.files.points.formats import read_points
+    from cnnmetric.files.points.formats import write_points
+    from cnnmetric.files.points.point_set import PointSet
     from cnnmetric.metric.itkv4 import CNNImageToImageMetricv4
     from cnnmetric.metric.maps import Maps
     from cnnmetric.metric.network import DissimilarityNetwork
@@ -55,6 +58,7 @@ if not _started_as_doctor():
     from cnnmetric.registration.register import register
     from cnnmetric.registration.result import RegistrationResult
     from cnnmetric.registration.result import Stage
+    from cnnmetric.registration.saved import load_transform
     from cnnmetric.registration.spatial_transform import Jacobian
     from cnnmetric.registration.spatial_transform import SpatialTransform
 
@@ -76,14 +80,18 @@ __all__ = [
     "MetricError",
     "MetricOnImages",
     "ModelError",
+    "PointSet",
     "RegistrationError",
     "RegistrationResult",
     "SettingsError",
     "SpatialTransform",
     "Stage",
     "__version__",
+    "load_transform",
     "on_iteration",
     "parameter_files",
+    "read_points",
     "register",
     "register_displacement_field",
+    "write_points",
 ]

@@ -137,7 +137,7 @@ def test_points_in_2d(tmp_path: Path) -> None:
 def test_nothing_is_overwritten_by_accident(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(FILES["xyz.csv"])
     points = read_points(tmp_path / "a.csv")
-    with pytest.raises(SettingsError, match="exists; name another file, or say overwrite=True"):
+    with pytest.raises(SettingsError, match="exists; name another file, or say --overwrite"):
         write_points(points, tmp_path / "a.csv")
     with pytest.raises(SettingsError, match=r"ends in one of \.txt, .*\.mrk\.json, \.fcsv, \.csv"):
         write_points(points, tmp_path / "a.xml")

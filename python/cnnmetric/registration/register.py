@@ -68,8 +68,8 @@ def register(
         ``"similarity"``, ``"rigid"``: no local deformation.
     initial
         A transform from fixed to moving points to start from: of ITK, of elastix
-        (``itk.ParameterObject``), a file of either, or an earlier result. Without one, the centres
-        of the images are laid on each other.
+        (``itk.ParameterObject``), a file of either, or an earlier result or its saved folder.
+        Without one, the centres of the images are laid on each other.
     fixed_mask, moving_mask
         Where to compare: images as above, of any type; voxels that are not 0 count.
     grid_spacing

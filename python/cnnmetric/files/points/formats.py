@@ -67,6 +67,24 @@ def read_points(file: str | Path, *, grid: Image | None = None) -> PointSet:
     return points
 
 
+def check_points_file(file: Path, *, overwrite: bool) -> str:
+    """Return the suffix of a file that points may be written to, and refuse others.
+
+    Raises
+    ------
+    SettingsError
+        If the file exists and may not be replaced, or its name is of no known format.
+    """
+    suffix = _suffix(file)
+    if suffix is None:
+        msg = f"points cannot be written to {file}; name a file that ends in one of {KNOWN}"
+        raise SettingsError(msg)
+    if file.exists() and not overwrite:
+        msg = f"{file} exists; name another file, or say --overwrite (in Python overwrite=True)"
+        raise SettingsError(msg)
+    return suffix
+
+
 def write_points(points: PointSet, file: str | Path, *, overwrite: bool = False) -> None:
     """Write points to a file, whole or not at all.
 
@@ -85,18 +103,12 @@ def write_points(points: PointSet, file: str | Path, *, overwrite: bool = False)
     Raises
     ------
     SettingsError
-        If the file exists, or its name is of no known format.
+        As :func:`check_points_file`.
     DataError
         If the format does not hold such points, or the file cannot be written.
     """
     path = Path(file)
-    suffix = _suffix(path)
-    if suffix is None:
-        msg = f"points cannot be written to {path}; name a file that ends in one of {KNOWN}"
-        raise SettingsError(msg)
-    if path.exists() and not overwrite:
-        msg = f"{path} exists; name another file, or say overwrite=True"
-        raise SettingsError(msg)
+    suffix = check_points_file(path, overwrite=overwrite)
     text = _FORMATS[suffix].write(points)
     try:
         with atomic_path(path) as replacement:
