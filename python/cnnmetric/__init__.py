@@ -53,6 +53,8 @@ if not _started_as_doctor():
     from cnnmetric.plugin import loading
     from cnnmetric.plugin.iteration import Iteration
     from cnnmetric.plugin.iteration import on_iteration
+    from cnnmetric.registration.cohort.run import Cohort
+    from cnnmetric.registration.cohort.run import register_cohort
     from cnnmetric.registration.field import register_displacement_field
     from cnnmetric.registration.field_level import FieldLevel
     from cnnmetric.registration.register import register
@@ -69,6 +71,7 @@ if not _started_as_doctor():
 __all__ = [
     "CNNImageToImageMetricv4",
     "CNNMetricError",
+    "Cohort",
     "CompatibilityError",
     "DataError",
     "DissimilarityNetwork",
@@ -92,6 +95,7 @@ __all__ = [
     "parameter_files",
     "read_points",
     "register",
+    "register_cohort",
     "register_displacement_field",
     "write_points",
 ]

@@ -113,7 +113,7 @@ def register(
     >>> result.save("out")
     >>> labels = result.apply("T2_labels.nii.gz", labels=True)
     """
-    _check_arguments(deformation=deformation, grid_spacing=grid_spacing, threads=threads, seed=seed)
+    check_arguments(deformation=deformation, grid_spacing=grid_spacing, threads=threads, seed=seed)
     given = as_itk(fixed, role="fixed image")
     fixed_image, moving_image = given.image, as_itk(moving, role="moving image").image
     network = DissimilarityNetwork(model, device=device, number_of_threads=threads)
@@ -165,9 +165,16 @@ def _modality(network: DissimilarityNetwork, fixed_modality: str) -> str:
     return fixed_modality or network.modalities[0]
 
 
-def _check_arguments(
+def check_arguments(
     *, deformation: str, grid_spacing: float | None, threads: int, seed: int
 ) -> None:
+    """Refuse arguments of :func:`register` that are out of range.
+
+    Raises
+    ------
+    SettingsError
+        Naming the argument.
+    """
     if deformation not in get_args(Deformation):
         known = ", ".join(map(repr, get_args(Deformation)))
         msg = f"deformation is {deformation!r} but must be one of {known}"
