@@ -12,7 +12,10 @@ Registration", into the elastix of the installed itk-elastix wheel, so that ever
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import TYPE_CHECKING
+from typing import Any
 
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import CompatibilityError
@@ -21,26 +24,33 @@ from cnnmetric.errors import MetricError
 from cnnmetric.errors import ModelError
 from cnnmetric.errors import RegistrationError
 from cnnmetric.errors import SettingsError
-from cnnmetric.plugin import compatibility
+from cnnmetric.plugin.start import start
 from cnnmetric.registration import parameter_files
 
+_COMMAND = sys.modules.get("cnnmetric_command")
 
-def _started_as_doctor() -> bool:
-    """Tell whether Python was started as ``python -m cnnmetric.doctor``, or one of its probes.
 
-    Python imports this package before it runs the module. The doctor has to come up where the
-    checks fail or loading crashes, and then does both itself, step by step.
+def _is_command() -> bool:
+    """Tell whether Python was started as ``cnnmetric`` or as ``python -m cnnmetric...``.
+
+    A command answers what it can without ITK, such as ``--help``, and loads it when it begins to
+    work. The doctor has to come up where the checks fail or loading crashes, and then does both
+    itself, step by step.
     """
+    if getattr(_COMMAND, "started", False):
+        return True
     if sys.argv[:1] != ["-m"]:
         return False
     # As long as packages are imported for `-m`, argv is "-m" and what follows the module's name.
     module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
-    return module == "cnnmetric.doctor" or module.startswith("cnnmetric.doctor.")
+    return module == "cnnmetric" or module.startswith("cnnmetric.")
 
 
-if not _started_as_doctor():
-    # Before anything else is loaded: with other versions, loading itself could crash.
-    compatibility.check()
+# True while the names below are not there yet, in a command.
+_deferred = not globals().get("_deferred", False) and _is_command()
+
+if TYPE_CHECKING or not _deferred:
+    start()
 
     from cnnmetric.files.points.formats import read_points
     from cnnmetric.files.points.formats import write_points
@@ -65,8 +75,16 @@ if not _started_as_doctor():
     from cnnmetric.registration.spatial_transform import SpatialTransform
 
     __version__ = loading.version()
+else:
 
-    loading.register()
+    def __getattr__(name: str) -> Any:
+        """Load what a command has deferred, at the first name that is asked for."""
+        if not _deferred or name not in __all__:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        importlib.reload(sys.modules[__name__])  # runs this file again, now to the end
+        return globals()[name]
+
 
 __all__ = [
     "CNNImageToImageMetricv4",

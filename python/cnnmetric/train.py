@@ -1,40 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m cnnmetric.train``: from a table of aligned images to a model file."""
+"""``python -m cnnmetric.train``: the same as ``cnnmetric train``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from cnnmetric.command_line import parser_for
-from cnnmetric.command_line import run_command
-from cnnmetric.command_line import settings_from
-
-PROGRAM = "cnnmetric.train"
-DESCRIPTION = "Train the metric on aligned image pairs and export it as one .onnx file."
+from cnnmetric.commands.main import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return run_command(
-        PROGRAM,
-        lambda: _train(arguments),
-        interrupted="interrupted; --resume goes on from the last checkpoint",
-    )
-
-
-def _train(arguments: Sequence[str] | None) -> None:
-    # Imported here, so that a missing PyTorch is one line of advice and not a traceback.
-    from cnnmetric.training.loop import train
-    from cnnmetric.training.settings import TrainingSettings
-
-    parser = parser_for(TrainingSettings, DESCRIPTION, prog=f"python -m {PROGRAM}")
-    settings = settings_from(parser.parse_args(arguments))
-    progress = train(settings)
-    print(
-        f"wrote {settings.out} after {progress.step} steps "
-        f"({progress.seconds:.0f} s of training) and its record {settings.record}"
-    )
+    return run("train", arguments, program="python -m cnnmetric.train")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ voxels have NumPy's order z, y, x.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Literal
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # not needed to run, and a help text comes sooner without
+    import numpy as np
+    from numpy.typing import NDArray
 
 Image: TypeAlias = Any
 """``itk.Image`` of one number a voxel, 2D or 3D; of ``itk.F`` where nothing else is said."""
@@ -33,14 +35,14 @@ Transform: TypeAlias = Any
 ParameterObject: TypeAlias = Any
 """``itk.ParameterObject``: elastix's parameters of a registration, or of the transform found."""
 
-Volume: TypeAlias = NDArray[np.float32]
+Volume: TypeAlias = "NDArray[np.float32]"
 """Intensities of an image, axes z, y, x (2D: y, x)."""
 
-Displacement: TypeAlias = NDArray[np.floating[Any]]
+Displacement: TypeAlias = "NDArray[np.floating[Any]]"
 """``T(x) - x`` in mm at every voxel, shape (z, y, x, 3); components x, y, z (2D: likewise)."""
 
 Deformation: TypeAlias = Literal["field", "bspline", "affine", "similarity", "rigid"]
 """What a registration may do to the moving image, from a vector for every voxel to a motion."""
 
-Points: TypeAlias = NDArray[np.floating[Any]]
+Points: TypeAlias = "NDArray[np.floating[Any]]"
 """Positions in mm, shape (n, dimension); components x, y, z."""

@@ -28,7 +28,7 @@ def test_a_script_shows_its_help(
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / script), run_name="__main__")
     assert ended.value.code == 0
-    assert capsys.readouterr().out.startswith(f"usage: {script.name}")
+    assert capsys.readouterr().out.startswith(f"Usage: {script.name}")
 
 
 def test_every_study_is_explained() -> None:

@@ -202,7 +202,7 @@ def test_registrations_end_with_the_evaluation(
                 child.kill()
     if number != signal.SIGKILL:
         assert process.returncode == 130
-        assert errors.strip().endswith("cnnmetric.evaluate: interrupted; the same command goes on")
+        assert errors.strip().endswith("cnnmetric evaluate: interrupted; the same command goes on")
     # What was ended is not done, and is no failure.
     assert not (out / "results.jsonl").exists()
 

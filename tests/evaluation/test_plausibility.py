@@ -104,7 +104,8 @@ def test_a_missing_package_is_one_line_of_advice(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     find_spec = importlib.util.find_spec
-    for name in [name for name in sys.modules if name.startswith("cnnmetric.evaluation")]:
+    parts = ("cnnmetric.evaluation", "cnnmetric.commands.plausibility")
+    for name in [name for name in sys.modules if name.startswith(parts)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "pandas" else find_spec(name)

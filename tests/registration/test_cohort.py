@@ -107,8 +107,8 @@ def test_what_failed_is_tried_again_and_what_was_deleted_is_made_again(
     (out / "a" / "log.json").unlink()  # as an interrupted save leaves it
     cohort = run(table, out, difference_model)
     assert cohort.number("done") == 2
-    np_equal = [cnnmetric.load_transform(out / name).apply([[6.0, -4.0, 5.0]]) for name in "ab"]
-    assert np_equal[0].tolist() == np_equal[1].tolist()
+    found = [cnnmetric.load_transform(out / name).apply([[6.0, -4.0, 5.0]]) for name in "ab"]
+    assert found[0].tolist() == found[1].tolist()
     lines = (out / "results.jsonl").read_text(encoding="utf-8").splitlines()
     assert sorted(json.loads(line)["name"] for line in lines) == ["a", "b"]
 
@@ -263,10 +263,10 @@ def test_arguments_are_checked_before_anything_runs(
 
 
 def test_the_page_and_the_table_show_what_they_are_given(tmp_path: Path) -> None:
-    common = {"figures": {}, "warning": "", "failure": None, "seconds": None}
+    common: dict[str, Any] = {"figures": {}, "warning": "", "failure": None, "seconds": None}
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / "report.html").write_text("")
-    records = [
+    records: list[dict[str, Any]] = [
         {**common, "name": "a b", "status": "done", "seconds": 61.5, "figures": {"x (%)": 0.25}},
         {**common, "name": "<c>", "status": "failed", "failure": "a <b> & c, d"},
         {**common, "name": "e", "status": "waiting"},

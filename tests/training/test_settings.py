@@ -114,7 +114,8 @@ def test_missing_torch_is_one_line_of_advice(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     find_spec = importlib.util.find_spec
-    for name in [name for name in sys.modules if name.startswith("cnnmetric.training")]:
+    parts = ("cnnmetric.training", "cnnmetric.commands.train")
+    for name in [name for name in sys.modules if name.startswith(parts)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "torch" else find_spec(name)

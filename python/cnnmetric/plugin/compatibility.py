@@ -13,7 +13,6 @@ import platform
 import re
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from cnnmetric.errors import CompatibilityError
@@ -125,6 +124,8 @@ def check_package(requirement: Requirement) -> None:
 
 def installed_version(package: str) -> str | None:
     """Return the version of an installed package, from its metadata alone; None if it is absent."""
+    from importlib import metadata  # here, since a help text comes sooner without
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

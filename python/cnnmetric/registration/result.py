@@ -118,7 +118,7 @@ class RegistrationResult(SpatialTransform):
             If a file cannot be written.
         """
         place = Path(folder)
-        self._check_place(place, overwrite=overwrite)
+        check_place(place, overwrite=overwrite)
         try:
             place.mkdir(parents=True, exist_ok=True)
             # Written last: a folder without it is no whole result.
@@ -135,18 +135,6 @@ class RegistrationResult(SpatialTransform):
             msg = f"the result cannot be written to {place}: {reason}"
             raise DataError(msg) from error
         return [place / WARPED, place / DISPLACEMENT, place / TRANSFORM, *files, place / LOG]
-
-    def _check_place(self, place: Path, *, overwrite: bool) -> None:
-        if place.exists() and not place.is_dir():
-            msg = f"{place} is a file; name a folder"
-            raise SettingsError(msg)
-        there = [name for name in (WARPED, DISPLACEMENT, TRANSFORM, LOG) if (place / name).exists()]
-        if there and not overwrite:
-            msg = (
-                f"{place} holds a result already ({', '.join(there)}); name another folder, or say "
-                "overwrite=True"
-            )
-            raise SettingsError(msg)
 
     def _save_for_transformix(self, place: Path) -> list[Path]:
         for old in place.glob("TransformParameters.*.txt"):
@@ -174,3 +162,23 @@ def checksum(file: Path) -> str:
     """Return the SHA-256 of a file, by which a saved transform and its log know each other."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds a result already, unless that may be replaced.
+
+    Raises
+    ------
+    SettingsError
+        If it does, or is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file; name a folder"
+        raise SettingsError(msg)
+    there = [name for name in (WARPED, DISPLACEMENT, TRANSFORM, LOG) if (folder / name).exists()]
+    if there and not overwrite:
+        msg = (
+            f"{folder} holds a result already ({', '.join(there)}); name another folder, or say "
+            "overwrite=True"
+        )
+        raise SettingsError(msg)

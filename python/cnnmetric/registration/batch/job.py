@@ -22,6 +22,7 @@ from typing import Any
 from typing import Protocol
 
 from cnnmetric.errors import CNNMetricError
+from cnnmetric.plugin.start import start
 
 JOB_FILE, RECORD_FILE = "job.pickle", "record.pickle"
 FAILURE = "failure"
@@ -61,6 +62,7 @@ def main(folder: Path, parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
+    start()  # not done by importing the package, as this is one of its commands
     job = pickle.loads((folder / JOB_FILE).read_bytes())
     (folder / RECORD_FILE).write_bytes(pickle.dumps(run(job, folder)))
 
