@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``cnnmetric register``: two images in, a folder with the result out."""
+"""``cnnmetric register``: two images in, a folder with the result out; or a table of pairs."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
+from cnnmetric.commands.cohort import run_table
 from cnnmetric.commands.command import Command
 from cnnmetric.files.output import check_folder
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.types import Deformation
 
 _HOW, _OUTPUT, _SYSTEM = "how to register", "what is written and printed", "computer"
+_COHORT = "many pairs"
+_OF_A_PAIR = ("initial", "fixed_mask", "moving_mask")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +30,11 @@ class RegisterSettings(Settings):
     A test compares names and defaults with the function's.
     """
 
-    fixed: Path = setting(
-        help_text="image whose grid counts", positional=True, aliases=("-f", "--fixed")
+    fixed: Path | None = setting(
+        None, help_text="image whose grid counts", positional=True, aliases=("-f", "--fixed")
     )
-    moving: Path = setting(
-        help_text="image that is moved", positional=True, aliases=("-m", "--moving")
+    moving: Path | None = setting(
+        None, help_text="image that is moved", positional=True, aliases=("-m", "--moving")
     )
     out: Path = setting(
         help_text="folder for the result; made if it does not exist",
@@ -94,13 +98,55 @@ class RegisterSettings(Settings):
     )
     verbose: bool = setting(False, help_text="print what is done, and elastix's log", group=_OUTPUT)
 
+    table: Path | None = setting(
+        None,
+        help_text="CSV with the columns fixed and moving, and where wanted name, fixed_modality, "
+        "fixed_mask, moving_mask and initial, with files relative to it; every pair gets a folder "
+        "of its name in --out, and index.html lists them",
+        group=_COHORT,
+    )
+    workers: int = setting(
+        0,
+        help_text="registrations at a time on this machine; 0 for as many as --threads leaves room "
+        "for",
+        minimum=0,
+        group=_COHORT,
+    )
+    scheduler: str = setting(
+        "",
+        help_text="address of a Dask scheduler whose workers register, such as tcp://node:8786",
+        metavar="ADDRESS",
+        group=_COHORT,
+    )
+
+    def broken_rules(self) -> Iterator[str]:
+        """Check that there are two images, or a table and nothing that belongs into it."""
+        if self.table is None:
+            if self.fixed is None or self.moving is None:
+                yield "give FIXED and MOVING, or --table"
+            for name in ("workers", "scheduler"):
+                if getattr(self, name):
+                    yield f"--{name} goes with --table"
+            return
+        for name in ("fixed", "moving", *_OF_A_PAIR):
+            if getattr(self, name) is not None:
+                shown = name.upper() if name in ("fixed", "moving") else f"--{name}"
+                yield f"{shown.replace('_', '-')} is a column of the --table; give one of them"
+        for name in ("overwrite", "verbose"):
+            if getattr(self, name):
+                yield f"--{name} does not go with --table"
+
 
 # What the folder and the messages are about; the other settings go to `cnnmetric.register`.
-OF_THE_COMMAND = frozenset({"out", "overwrite"})
+_OF_A_TABLE = frozenset({"table", "workers", "scheduler"})
+OF_THE_COMMAND = frozenset({"out", "overwrite"}) | _OF_A_TABLE
 
 
 def run(settings: RegisterSettings) -> None:
     """Register, and write the result."""
+    if settings.table is not None:
+        run_table(settings.table, settings.out, _options_of_table(settings))
+        return
     from cnnmetric.registration import result as results
     from cnnmetric.registration.register import register
 
@@ -124,6 +170,13 @@ def arguments(settings: RegisterSettings) -> dict[str, Any]:
     }
 
 
+def _options_of_table(settings: RegisterSettings) -> dict[str, Any]:
+    """Return what `cnnmetric.register_cohort` is given besides table and folder."""
+    of_a_pair = ("fixed", "moving", *_OF_A_PAIR, "verbose")
+    shared = {name: v for name, v in arguments(settings).items() if name not in of_a_pair}
+    return {**shared, "workers": settings.workers, "scheduler": settings.scheduler}
+
+
 COMMANDS = {
     "": Command(
         settings=RegisterSettings,
@@ -141,6 +194,7 @@ transform, the displacement and a log into a folder.""",
                 "cnnmetric register T1.nii.gz T2.nii.gz -o out/ --deformation affine "
                 "--fixed-mask brain.nii.gz",
             ),
+            ("All pairs of a table", "cnnmetric register --table pairs.csv -o outs/"),
         ),
     )
 }
