@@ -7,6 +7,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pytest
 from distributed import LocalCluster
 
 import cnnmetric
+from cnnmetric.commands.main import main
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
@@ -149,21 +151,16 @@ def test_a_cluster_registers_with_masks_start_and_modality(
     assert log["settings"]["fixed_modality"] == "T2"
 
 
-SCRIPT = """
-import sys
-import cnnmetric
-
-table, out, model = sys.argv[1:]
-cnnmetric.register_cohort(table, out, model=model, deformation="bspline", threads=1)
-"""
-
-
 @pytest.mark.slow
 def test_ctrl_c_ends_the_registrations_and_the_next_run_goes_on(
     images: Path, difference_model: Path, tmp_path: Path
 ) -> None:
     table = write_pairs(images / "stop.csv", "a,T1.nii.gz,T2.nii.gz")
-    command = [sys.executable, "-c", SCRIPT, str(table), str(tmp_path), str(difference_model)]
+    command = [
+        *(sys.executable, "-m", "cnnmetric", "register", "--table", str(table)),
+        *("-o", str(tmp_path), "--model", str(difference_model)),
+        *("--deformation", "bspline", "--threads", "1"),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     children: list[psutil.Process] = []
     try:
@@ -182,10 +179,51 @@ def test_ctrl_c_ends_the_registrations_and_the_next_run_goes_on(
         for child in children:
             with contextlib.suppress(psutil.Error):
                 child.kill()
-    assert b"KeyboardInterrupt" in errors
+    assert process.returncode == 130
+    assert errors.strip().endswith(b"interrupted; with --table, the same command goes on")
     assert rows_of(tmp_path)["a"]["status"] == "waiting"
     cohort = run(table, tmp_path, difference_model, deformation="bspline")
     assert cohort.number("done") == 1
+
+
+@pytest.mark.slow
+def test_the_command_says_what_becomes_of_each_pair(
+    images: Path, difference_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_pairs(images / "cli.csv", "a,T1.nii.gz,T2.nii.gz", f"b,T1.nii.gz,{DAMAGED}")
+    words = ["register", "--table", str(table), "-o", str(tmp_path / "out")]
+    words += ["--model", str(difference_model), "--deformation", "rigid", "--threads", "1"]
+    assert main([*words, "--workers", "1"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path / 'out' / 'index.html'}\n"
+    first, second, last = printed.err.splitlines()
+    assert re.fullmatch(r"\[1/2\] a done, \d+ s", first)
+    assert re.fullmatch(rf"\[2/2\] b failed: .*{DAMAGED} cannot be read as an image.*", second)
+    assert "1 of 2 pairs failed, see" in last
+    write_pairs(table, "a,T1.nii.gz,T2.nii.gz")
+    assert main(words) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give FIXED and MOVING, or --table"),
+        (["a.nii"], "give FIXED and MOVING, or --table"),
+        (["a.nii", "b.nii", "--table", "t.csv"], "FIXED is a column of the --table; MOVING is a"),
+        (["--table", "t.csv", "--fixed-mask", "m.nii"], "--fixed-mask is a column of the --table"),
+        (["--table", "t.csv", "--overwrite"], "--overwrite does not go with --table"),
+        (["a.nii", "b.nii", "--scheduler", "tcp://n:1"], "--scheduler goes with --table"),
+        (["--table", "no.csv"], "cannot read the table of pairs no.csv"),
+    ],
+)
+def test_command_lines_that_are_refused(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["register", "-o", str(tmp_path / "out"), *words]) == 1
+    line = capsys.readouterr().err
+    assert message in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
