@@ -34,6 +34,7 @@ th button {{ all: unset; cursor: pointer }}
 th button:focus-visible {{ outline: 2px solid }}
 th[aria-sort=ascending] button::after {{ content: " \\25B2" }}
 th[aria-sort=descending] button::after {{ content: " \\25BC" }}
+th, td:not(:last-child) {{ white-space: nowrap }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
 .done {{ color: light-dark(#176b2c, #7bd88f) }}
 .failed {{ color: light-dark(#b3261e, #ff8a80); font-weight: 600 }}
