@@ -25,6 +25,7 @@ from cnnmetric.commands.main import main
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
+from cnnmetric.plugin import package_data
 from cnnmetric.registration.cohort.page import write_overview
 from cnnmetric.registration.cohort.run import Cohort
 from cnnmetric.registration.cohort.table import read_pairs
@@ -192,7 +193,8 @@ def test_the_command_says_what_becomes_of_each_pair(
 ) -> None:
     table = write_pairs(images / "cli.csv", "a,T1.nii.gz,T2.nii.gz", f"b,T1.nii.gz,{DAMAGED}")
     words = ["register", "--table", str(table), "-o", str(tmp_path / "out")]
-    words += ["--model", str(difference_model), "--deformation", "rigid", "--threads", "1"]
+    own = package_data.folder("elastix_params") / "cnn_rigid.txt"
+    words += ["--model", str(difference_model), "-p", str(own), "--threads", "1", "--jacobian"]
     assert main([*words, "--workers", "1"]) == 1
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path / 'out' / 'index.html'}\n"
@@ -200,8 +202,16 @@ def test_the_command_says_what_becomes_of_each_pair(
     assert re.fullmatch(r"\[1/2\] a done, \d+ s", first)
     assert re.fullmatch(rf"\[2/2\] b failed: .*{DAMAGED} cannot be read as an image.*", second)
     assert "1 of 2 pairs failed, see" in last
+    assert (tmp_path / "out" / "a" / "jacobian.nii.gz").is_file()
+    log = json.loads((tmp_path / "out" / "a" / "log.json").read_text(encoding="utf-8"))
+    assert [stage["name"] for stage in log["stages"]] == ["cnn_rigid"]
     write_pairs(table, "a,T1.nii.gz,T2.nii.gz")
-    assert main(words) == 0
+    assert main([*words, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["pairs"][0]["status"] == "done"
+    assert printed.err == "[1/1] a done, {:.0f} s\n".format(
+        json.loads(printed.out)["pairs"][0]["seconds"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,7 +219,7 @@ def test_the_command_says_what_becomes_of_each_pair(
     [
         ([], "give FIXED and MOVING, or --table"),
         (["a.nii"], "give FIXED and MOVING, or --table"),
-        (["a.nii", "b.nii", "--table", "t.csv"], "FIXED is a column of the --table; MOVING is a"),
+        (["a.nii", "b.nii", "--table", "t.csv"], "give FIXED and MOVING, or --table, not both"),
         (["--table", "t.csv", "--fixed-mask", "m.nii"], "--fixed-mask is a column of the --table"),
         (["--table", "t.csv", "--overwrite"], "--overwrite does not go with --table"),
         (["a.nii", "b.nii", "--scheduler", "tcp://n:1"], "--scheduler goes with --table"),

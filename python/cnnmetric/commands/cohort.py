@@ -15,13 +15,17 @@ if TYPE_CHECKING:  # which loads ITK
     from cnnmetric.registration.cohort.run import Cohort
 
 
-def run_table(table: Path, out: Path, options: Mapping[str, Any], *, as_json: bool = False) -> None:
+def run_table(
+    table: Path, out: Path, options: Mapping[str, Any], *, quiet: bool, as_json: bool
+) -> None:
     """Register the pairs of a table, and say what becomes of each.
 
     Parameters
     ----------
     table, out, options
         Of `register_cohort`.
+    quiet
+        Print errors only.
     as_json
         Print the records of all pairs as JSON at the end, and nothing but that to standard output.
 
@@ -36,6 +40,8 @@ def run_table(table: Path, out: Path, options: Mapping[str, Any], *, as_json: bo
     told: set[str] = set()
 
     def tell(cohort: Cohort) -> None:
+        if quiet:
+            return
         ended = [record for record in cohort.records if record["status"] != "waiting"]
         for record in ended:
             if record["name"] not in told:
@@ -45,7 +51,7 @@ def run_table(table: Path, out: Path, options: Mapping[str, Any], *, as_json: bo
     cohort = register_cohort(table, out, on_pair=tell, **options)
     if as_json:
         print(json_text({"page": str(cohort.page), "pairs": list(cohort.records)}))
-    else:
+    elif not quiet:
         print(cohort.page)
     failed = cohort.number("failed")
     if failed:

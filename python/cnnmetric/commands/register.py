@@ -14,13 +14,16 @@ from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
 from cnnmetric.commands.cohort import run_table
 from cnnmetric.commands.command import Command
+from cnnmetric.commands.summary import summary
+from cnnmetric.commands.summary import verdict
 from cnnmetric.files.output import check_folder
+from cnnmetric.files.output import json_text
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.types import Deformation
 
-_HOW, _OUTPUT, _SYSTEM = "how to register", "what is written and printed", "computer"
-_COHORT = "many pairs"
-_OF_A_PAIR = ("initial", "fixed_mask", "moving_mask")
+_HOW, _ELASTIX, _SYSTEM = "how to register", "as in elastix", "computer"
+_OUTPUT, _MANY = "what is written and printed", "many pairs"
+_OF_A_PAIR = ("fixed_mask", "moving_mask", "initial")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +34,16 @@ class RegisterSettings(Settings):
     """
 
     fixed: Path | None = setting(
-        None, help_text="image whose grid counts", positional=True, aliases=("-f", "--fixed")
+        None,
+        help_text="image whose grid counts: NIfTI, NRRD, MetaImage, MGZ and others, or a folder "
+        "with a DICOM series",
+        positional=True,
+        aliases=("-f", "--fixed"),
     )
     moving: Path | None = setting(
         None, help_text="image that is moved", positional=True, aliases=("-m", "--moving")
     )
+
     out: Path = setting(
         help_text="folder for the result; made if it does not exist",
         aliases=("-o", "-out"),
@@ -45,6 +53,17 @@ class RegisterSettings(Settings):
     overwrite: bool = setting(
         False, help_text="replace the result that the folder holds", group=_OUTPUT
     )
+    displacement: bool = setting(
+        True, help_text="write the displacement at every voxel", group=_OUTPUT
+    )
+    jacobian: bool = setting(
+        False, help_text="write the Jacobian determinant at every voxel", group=_OUTPUT
+    )
+    json: bool = setting(
+        False, help_text="print JSON on standard output, and no text", group=_OUTPUT
+    )
+    quiet: bool = setting(False, help_text="print errors only", group=_OUTPUT)
+    verbose: bool = setting(False, help_text="print what is done, and elastix's log", group=_OUTPUT)
 
     fixed_modality: str = setting(
         "",
@@ -62,24 +81,6 @@ class RegisterSettings(Settings):
         help_text="what the moving image may undergo; field is the most accurate",
         group=_HOW,
     )
-    initial: Path | None = setting(
-        None,
-        help_text="transform to start from, of ITK (.h5, .tfm, .mat) or elastix (.txt)",
-        aliases=("-t0",),
-        group=_HOW,
-    )
-    fixed_mask: Path | None = setting(
-        None,
-        help_text="image on the fixed image's grid, not 0 where to compare",
-        aliases=("-fMask",),
-        group=_HOW,
-    )
-    moving_mask: Path | None = setting(
-        None,
-        help_text="the same for the moving image",
-        aliases=("-mMask",),
-        group=_HOW,
-    )
     grid_spacing: float | None = setting(
         None,
         help_text="voxel size of the finest level; chosen by the images where left out",
@@ -88,6 +89,35 @@ class RegisterSettings(Settings):
         group=_HOW,
     )
     seed: int = setting(1, help_text="of whatever is random", minimum=0, group=_HOW)
+
+    fixed_mask: Path | None = setting(
+        None,
+        help_text="image of which the voxels that are not 0 count",
+        aliases=("-fMask",),
+        group=_ELASTIX,
+    )
+    moving_mask: Path | None = setting(
+        None,
+        help_text="the same for the moving image",
+        aliases=("-mMask",),
+        group=_ELASTIX,
+    )
+    initial: Path | None = setting(
+        None,
+        help_text="transform to start from, of ITK (.h5, .tfm, .mat) or elastix (.txt), or the "
+        "folder of an earlier result",
+        aliases=("-t0",),
+        group=_ELASTIX,
+    )
+    parameters: tuple[Path, ...] = setting(
+        (),
+        help_text="parameter file that replaces the built-in stages; several in their order, each "
+        "with a -p in front of it",
+        separate=True,
+        aliases=("-p",),
+        group=_ELASTIX,
+    )
+
     device: str = setting("auto", help_text="auto, cpu or cuda:N", group=_SYSTEM)
     threads: int = setting(
         0,
@@ -96,31 +126,32 @@ class RegisterSettings(Settings):
         aliases=("-threads",),
         group=_SYSTEM,
     )
-    verbose: bool = setting(False, help_text="print what is done, and elastix's log", group=_OUTPUT)
 
     table: Path | None = setting(
         None,
         help_text="CSV with the columns fixed and moving, and where wanted name, fixed_modality, "
         "fixed_mask, moving_mask and initial, with files relative to it; every pair gets a folder "
         "of its name in --out, and index.html lists them",
-        group=_COHORT,
+        group=_MANY,
     )
     workers: int = setting(
         0,
         help_text="registrations at a time on this machine; 0 for as many as --threads leaves room "
         "for",
         minimum=0,
-        group=_COHORT,
+        group=_MANY,
     )
     scheduler: str = setting(
         "",
         help_text="address of a Dask scheduler whose workers register, such as tcp://node:8786",
         metavar="ADDRESS",
-        group=_COHORT,
+        group=_MANY,
     )
 
     def broken_rules(self) -> Iterator[str]:
-        """Check that there are two images, or a table and nothing that belongs into it."""
+        """Yield what does not fit together."""
+        if self.verbose and (self.quiet or self.json):
+            yield "--verbose excludes --quiet and --json"
         if self.table is None:
             if self.fixed is None or self.moving is None:
                 yield "give FIXED and MOVING, or --table"
@@ -128,37 +159,53 @@ class RegisterSettings(Settings):
                 if getattr(self, name):
                     yield f"--{name} goes with --table"
             return
-        for name in ("fixed", "moving", *_OF_A_PAIR):
+        if self.fixed is not None:
+            yield "give FIXED and MOVING, or --table, not both"
+        for name in _OF_A_PAIR:
             if getattr(self, name) is not None:
-                shown = name.upper() if name in ("fixed", "moving") else f"--{name}"
-                yield f"{shown.replace('_', '-')} is a column of the --table; give one of them"
+                yield f"--{name.replace('_', '-')} is a column of the --table"
         for name in ("overwrite", "verbose"):
             if getattr(self, name):
                 yield f"--{name} does not go with --table"
 
 
-# What the folder and the messages are about; the other settings go to `cnnmetric.register`.
-_OF_A_TABLE = frozenset({"table", "workers", "scheduler"})
-OF_THE_COMMAND = frozenset({"out", "overwrite"}) | _OF_A_TABLE
+# About the folder and what is printed; the other settings go to `cnnmetric.register`.
+OF_THE_COMMAND = frozenset(
+    {"out", "overwrite", "displacement", "jacobian", "json", "quiet"}
+    | {"table", "workers", "scheduler"}
+)
 
 
 def run(settings: RegisterSettings) -> None:
     """Register, and write the result."""
     if settings.table is not None:
-        run_table(settings.table, settings.out, _options_of_table(settings))
+        run_table(
+            settings.table,
+            settings.out,
+            _arguments_of_table(settings),
+            quiet=settings.quiet,
+            as_json=settings.json,
+        )
         return
-    from cnnmetric.registration import result as results
     from cnnmetric.registration.register import register
+    from cnnmetric.registration.result import check_place
 
+    check_place(settings.out, overwrite=settings.overwrite)
     check_folder(settings.out, option="--out")
-    results.check_place(settings.out, overwrite=settings.overwrite)
     started = time.perf_counter()
-    result = register(**arguments(settings))
-    files = result.save(settings.out, overwrite=settings.overwrite)
-    seconds = time.perf_counter() - started
-    for file in files:
-        print(file)
-    print(f"done in {seconds:.0f} s")
+    result = register(**arguments(settings), progress=not settings.quiet)
+    files = result.save(
+        settings.out,
+        overwrite=settings.overwrite,
+        displacement=settings.displacement,
+        jacobian=settings.jacobian,
+    )
+    found = summary(result, files, seconds=time.perf_counter() - started)
+    if settings.json:
+        print(json_text(found, indent=2))
+    elif not settings.quiet:
+        print(*files, sep="\n")
+        print(verdict(found))
 
 
 def arguments(settings: RegisterSettings) -> dict[str, Any]:
@@ -170,11 +217,12 @@ def arguments(settings: RegisterSettings) -> dict[str, Any]:
     }
 
 
-def _options_of_table(settings: RegisterSettings) -> dict[str, Any]:
+def _arguments_of_table(settings: RegisterSettings) -> dict[str, Any]:
     """Return what `cnnmetric.register_cohort` is given besides table and folder."""
-    of_a_pair = ("fixed", "moving", *_OF_A_PAIR, "verbose")
-    shared = {name: v for name, v in arguments(settings).items() if name not in of_a_pair}
-    return {**shared, "workers": settings.workers, "scheduler": settings.scheduler}
+    of_a_pair = {"fixed", "moving", *_OF_A_PAIR, "verbose"}
+    shared = {name: value for name, value in arguments(settings).items() if name not in of_a_pair}
+    more = ("displacement", "jacobian", "workers", "scheduler")
+    return {**shared, **{name: getattr(settings, name) for name in more}}
 
 
 COMMANDS = {
@@ -182,7 +230,8 @@ COMMANDS = {
         settings=RegisterSettings,
         run=run,
         description="""Bring the moving image onto the fixed image, and write the warped image, the
-transform, the displacement and a log into a folder.""",
+transform for ITK and for transformix, the displacement and a log into a folder. Model, grid and
+device are chosen where nothing is said.""",
         examples=(
             ("A T2 image onto a T1 image", "cnnmetric register T1.nii.gz T2.nii.gz -o out/"),
             (
@@ -190,9 +239,17 @@ transform, the displacement and a log into a folder.""",
                 "cnnmetric register T2.nii.gz T1.nii.gz -o out/ --fixed-modality T2",
             ),
             (
+                "Folders of DICOM files, into a folder that holds an earlier result",
+                "cnnmetric register T1_dicom/ T2_dicom/ -o out/ --overwrite",
+            ),
+            (
                 "Without local deformation, compared inside of a mask",
                 "cnnmetric register T1.nii.gz T2.nii.gz -o out/ --deformation affine "
-                "--fixed-mask brain.nii.gz",
+                "-fMask brain.nii.gz",
+            ),
+            (
+                "With your own parameter files of elastix",
+                "cnnmetric register T1.nii.gz T2.nii.gz -o out/ -p affine.txt -p bspline.txt",
             ),
             ("All pairs of a table", "cnnmetric register --table pairs.csv -o outs/"),
         ),

@@ -27,6 +27,15 @@ class Iteration:
         optimizers that have none.
     stage
         Of :func:`cnnmetric.register`, for example ``"similarity"``; empty elsewhere.
+    stage_number, stages
+        Number of the stage, from 0, and how many there are; 0 stages outside of
+        :func:`cnnmetric.register`.
+    levels
+        How many levels the stage has; 0 where that is not known.
+    iterations
+        The most iterations that the level may have; 0 where that is not known.
+    metric
+        What the value is: the mean dissimilarity of patches, which has no unit. Less is more alike.
     """
 
     level: int
@@ -34,6 +43,11 @@ class Iteration:
     value: float
     step_size: float
     stage: str = ""
+    stage_number: int = 0
+    stages: int = 0
+    levels: int = 0
+    iterations: int = 0
+    metric: str = "dissimilarity"
 
 
 Callback = Callable[[Iteration], object]
@@ -57,7 +71,7 @@ def on_iteration(callback: Callback) -> Iterator[None]:
     --------
     >>> with cnnmetric.on_iteration(print):
     ...     itk.elastix_registration_method(fixed, moving, parameter_object=parameters)
-    Iteration(level=0, number=0, value=-0.21, step_size=3.4)
+    Iteration(level=0, number=0, value=-0.21, step_size=3.4, ...)
     ...
     """
     token = _callback.set(callback)

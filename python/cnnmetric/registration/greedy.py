@@ -111,7 +111,16 @@ def deform(
                 field = update + np.stack([_at(places, c, mode="nearest") for c in field])
                 field = _filtered(field, level.field_smoothing)
             if on_iteration is not None:
-                on_iteration(Iteration(number, iteration, value, level.step))
+                on_iteration(
+                    Iteration(
+                        number,
+                        iteration,
+                        value,
+                        level.step,
+                        levels=len(levels),
+                        iterations=level.iterations,
+                    )
+                )
         before = level.grid_spacing
     return _on_fixed_grid(field, before, box, fixed)
 

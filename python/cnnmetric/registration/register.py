@@ -16,6 +16,7 @@ from cnnmetric.metric import arguments
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from cnnmetric.registration import own_parameters
 from cnnmetric.registration.checks import check_images
 from cnnmetric.registration.initial import initial_transforms
 from cnnmetric.registration.result import RegistrationResult
@@ -42,11 +43,13 @@ def register(
     initial: Any = None,
     fixed_mask: Any = None,
     moving_mask: Any = None,
+    parameters: Any = (),
     grid_spacing: float | None = None,
     device: str = "auto",
     threads: int = 0,
     seed: int = 1,
     on_iteration: Callable[[Iteration], object] | None = None,
+    progress: bool = False,
     verbose: bool = False,
 ) -> RegistrationResult:
     """Register two images of different modalities by the learned metric.
@@ -72,6 +75,10 @@ def register(
         Without one, the centres of the images are laid on each other.
     fixed_mask, moving_mask
         Where to compare: images as above, of any type; voxels that are not 0 count.
+    parameters
+        Parameter files of elastix, in order, that replace the built-in stages; also dictionaries or
+        an ``itk.ParameterObject``. At least one names the metric ``"CNNMetric"``. Model, modality,
+        device and seed go to where they leave these out.
     grid_spacing
         Voxel size of the finest level in mm; None chooses it from the size of what the fixed image
         shows and the images' voxels, and says in the log why
@@ -85,6 +92,9 @@ def register(
     on_iteration
         Called with an :class:`cnnmetric.Iteration` after every iteration; an exception that it
         raises stops the registration.
+    progress
+        Show stage, level, iteration, the metric's value and the time that is left: bars on a
+        terminal and in a notebook, elsewhere a line per level; on standard error.
     verbose
         Print what is done, and elastix's log.
 
@@ -97,7 +107,7 @@ def register(
     Raises
     ------
     DataError
-        If an image, a mask or the initial transform cannot be used.
+        If an image, a mask, the initial transform or a parameter file cannot be used.
     SettingsError
         If another argument is out of range, or the model does not know the modality.
     ModelError
@@ -113,16 +123,23 @@ def register(
     >>> result.save("out")
     >>> labels = result.apply("T2_labels.nii.gz", labels=True)
     """
-    check_arguments(deformation=deformation, grid_spacing=grid_spacing, threads=threads, seed=seed)
+    maps = check_arguments(
+        deformation=deformation,
+        parameters=parameters,
+        grid_spacing=grid_spacing,
+        threads=threads,
+        seed=seed,
+    )
     given = as_itk(fixed, role="fixed image")
     fixed_image, moving_image = given.image, as_itk(moving, role="moving image").image
-    network = DissimilarityNetwork(model, device=device, number_of_threads=threads)
+    model_name = own_parameters.model_of(maps, str(model))
+    network = DissimilarityNetwork(model_name, device=device, number_of_threads=threads)
     check_images(fixed_image, moving_image, network)
     run = RegistrationRun(
         fixed=fixed_image,
         moving=moving_image,
         network=network,
-        model=str(model),
+        model=model_name,
         fixed_modality=_modality(network, fixed_modality),
         initial=initial_transforms(initial, fixed_image, moving_image),
         fixed_mask=optional_mask(fixed_mask, fixed_image, role="fixed mask"),
@@ -132,22 +149,26 @@ def register(
         threads=threads,
         seed=seed,
         on_iteration=on_iteration,
+        progress=progress,
         verbose=verbose,
     )
-    if deformation == "field":
-        finest = run.choose_grid()
-        run.run_elastix(_STAGES[deformation], finest=None)
-        run.run_field(finest=finest)
+    names = _STAGES[deformation]
+    if maps:
+        run.run(run.own_stages(maps), levels=())
+    elif deformation == "field":
+        levels = run.field_levels(run.choose_grid())
+        run.run(run.shipped_stages(names, finest=None), levels)
     elif deformation == "bspline":
-        run.run_elastix(_STAGES[deformation], finest=run.choose_grid())
+        run.run(run.shipped_stages(names, finest=run.choose_grid()), levels=())
     else:
-        run.run_elastix(_STAGES[deformation], finest=grid_spacing)
+        run.run(run.shipped_stages(names, finest=grid_spacing), levels=())
     return run.result(
         restore=given.restore,
         settings={
             "fixed_modality": fixed_modality,
-            "model": str(model),
-            "deformation": deformation,
+            "model": model_name,
+            "deformation": None if maps else deformation,
+            "parameters": [dict(values) for _, values in maps],
             "initial": initial is not None,
             "fixed_mask": fixed_mask is not None,
             "moving_mask": moving_mask is not None,
@@ -166,14 +187,21 @@ def _modality(network: DissimilarityNetwork, fixed_modality: str) -> str:
 
 
 def check_arguments(
-    *, deformation: str, grid_spacing: float | None, threads: int, seed: int
-) -> None:
-    """Refuse arguments of :func:`register` that are out of range.
+    *, deformation: str, parameters: Any, grid_spacing: float | None, threads: int, seed: int
+) -> own_parameters.Maps:
+    """Refuse arguments of :func:`register` that need no images to be judged.
+
+    Returns
+    -------
+    list
+        The user's own parameter maps; empty for the built-in stages.
 
     Raises
     ------
     SettingsError
         Naming the argument.
+    DataError
+        If a parameter file cannot be read.
     """
     if deformation not in get_args(Deformation):
         known = ", ".join(map(repr, get_args(Deformation)))
@@ -184,3 +212,16 @@ def check_arguments(
         raise SettingsError(msg)
     arguments.whole_number("threads", threads, smallest=0, largest=arguments.MOST_THREADS)
     arguments.seed_of(seed)
+    maps = own_parameters.read_all(parameters)
+    if maps:
+        _check_alone(deformation=deformation, grid_spacing=grid_spacing)
+    return maps
+
+
+def _check_alone(*, deformation: str, grid_spacing: float | None) -> None:
+    """Refuse what the user's own parameter files decide."""
+    said = [("deformation", deformation != "field"), ("grid_spacing", grid_spacing is not None)]
+    for name, given in said:
+        if given:
+            msg = f"{name} is for the built-in stages; parameter files decide it by themselves"
+            raise SettingsError(msg)

@@ -24,7 +24,7 @@ from cnnmetric.types import Transform
 from cnnmetric.types import VectorImage
 
 WARPED, TRANSFORM, DISPLACEMENT = "warped.nii.gz", "transform.h5", "displacement.nii.gz"
-LOG, FIELD = "log.json", "deformation.nii.gz"
+LOG, FIELD, JACOBIAN = "log.json", "deformation.nii.gz", "jacobian.nii.gz"
 CHECKSUMS = "sha256"  # of files that belong to the log, by name
 
 
@@ -83,7 +83,14 @@ class RegistrationResult(SpatialTransform):
         names = ", ".join(stage.name for stage in self.stages)
         return f"<RegistrationResult {self.dimension}D: {names}; {seconds:.0f} s>"
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        overwrite: bool = False,
+        displacement: bool = True,
+        jacobian: bool = False,
+    ) -> list[Path]:
         """Write the result into a folder.
 
         ============================== ==========================================================
@@ -93,6 +100,7 @@ class RegistrationResult(SpatialTransform):
         ``TransformParameters.*.txt``  for transformix, which is given the last of them; where there
                                        is a displacement field, the first one names
                                        ``deformation.nii.gz`` beside it by its full path
+        ``jacobian.nii.gz``            if asked for: the Jacobian determinant of the transform
         ``log.json``                   versions, settings, choices, times and metric values; the
                                        grids of both images and the SHA-256 of ``transform.h5``,
                                        for :func:`cnnmetric.load_transform`
@@ -104,6 +112,10 @@ class RegistrationResult(SpatialTransform):
             Made if it does not exist.
         overwrite
             Replace the files of an earlier result.
+        displacement
+            Write ``displacement.nii.gz``, which is the largest of the files.
+        jacobian
+            Write the Jacobian determinant, too: 1 keeps volume, 0 and less folds.
 
         Returns
         -------
@@ -124,9 +136,17 @@ class RegistrationResult(SpatialTransform):
             # Written last: a folder without it is no whole result.
             (place / LOG).unlink(missing_ok=True)
             itk.imwrite(self.warped_image, str(place / WARPED))
-            itk.imwrite(self.displacement, str(place / DISPLACEMENT))
+            written = [place / WARPED]
+            for name, wanted in ((DISPLACEMENT, displacement), (JACOBIAN, jacobian)):
+                (place / name).unlink(missing_ok=True)  # of an earlier result
+                if wanted:
+                    image = (
+                        self.displacement if name == DISPLACEMENT else self._jacobian.determinant
+                    )
+                    itk.imwrite(image, str(place / name))
+                    written.append(place / name)
             itk.transformwrite(self.transform, str(place / TRANSFORM), compression=True)
-            files = self._save_for_transformix(place)
+            written += [place / TRANSFORM, *self._save_for_transformix(place)]
             log = {**self.log, CHECKSUMS: {TRANSFORM: checksum(place / TRANSFORM)}}
             text = json.dumps(log, indent=2, allow_nan=False)
             (place / LOG).write_text(text + "\n", encoding="utf-8")
@@ -134,7 +154,7 @@ class RegistrationResult(SpatialTransform):
             reason = str(error).strip().splitlines()[-1]
             msg = f"the result cannot be written to {place}: {reason}"
             raise DataError(msg) from error
-        return [place / WARPED, place / DISPLACEMENT, place / TRANSFORM, *files, place / LOG]
+        return [*written, place / LOG]
 
     def _save_for_transformix(self, place: Path) -> list[Path]:
         for old in place.glob("TransformParameters.*.txt"):
@@ -179,6 +199,6 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
     if there and not overwrite:
         msg = (
             f"{folder} holds a result already ({', '.join(there)}); name another folder, or say "
-            "overwrite=True"
+            "overwrite=True (--overwrite)"
         )
         raise SettingsError(msg)

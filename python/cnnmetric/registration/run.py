@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from typing import TypeAlias
 
 from cnnmetric.images import warping
 from cnnmetric.metric.network import DissimilarityNetwork
@@ -19,11 +20,16 @@ from cnnmetric.plugin import iteration
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration import grid as grids
+from cnnmetric.registration import own_parameters
 from cnnmetric.registration import parameter_files
 from cnnmetric.registration.field_level import FieldLevel
 from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.greedy import deform
 from cnnmetric.registration.log import registration_log
+from cnnmetric.registration.plan import PlannedLevel
+from cnnmetric.registration.plan import PlannedStage
+from cnnmetric.registration.plan import levels_of
+from cnnmetric.registration.progress import display
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.result import Stage
 from cnnmetric.registration.stages import run_stages
@@ -35,6 +41,9 @@ from cnnmetric.types import Transform
 # Parameters of the shipped files that are in mm, for a model with voxels of 1 mm.
 _GRID = "CNNMetricGridSpacing"
 _LENGTHS = (_GRID, "FinalGridSpacingInPhysicalUnits", "MaximumStepLength")
+
+Stages: TypeAlias = Sequence[tuple[str, ParameterObject]]
+"""Name and parameters of each stage of elastix."""
 
 _logger = logging.getLogger("cnnmetric")
 
@@ -57,7 +66,7 @@ class RegistrationRun:
         the images on each other.
     fixed_mask, moving_mask
         On the grid of their image, or None.
-    grid_spacing, device, threads, seed, on_iteration, verbose
+    grid_spacing, device, threads, seed, on_iteration, progress, verbose
         As for :func:`cnnmetric.register`.
     """
 
@@ -77,6 +86,7 @@ class RegistrationRun:
         threads: int,
         seed: int,
         on_iteration: Callable[[Iteration], object] | None,
+        progress: bool,
         verbose: bool,
     ) -> None:
         self._fixed, self._moving = fixed, moving
@@ -85,6 +95,8 @@ class RegistrationRun:
         self._fixed_mask, self._moving_mask = fixed_mask, moving_mask
         self._device, self._threads, self._seed = device, threads, seed
         self._on_iteration, self._verbose = on_iteration, verbose
+        self._display = display(lines=verbose) if progress else None
+        self._plan: list[PlannedStage] = []
         self._grid_spacing = grid_spacing
         self._finest_that_helps = grids.finest_that_helps(fixed, moving)
         if grid_spacing is not None:
@@ -108,46 +120,111 @@ class RegistrationRun:
         self._note(f"finest grid: {chosen:g} mm ({reason})")
         return chosen
 
-    def run_elastix(self, names: Sequence[str], *, finest: float | None) -> None:
-        """Run stages of elastix, one after the other.
+    def shipped_stages(self, names: Sequence[str], *, finest: float | None) -> Stages:
+        """Return stages of the shipped parameter files, in lengths that fit model and images.
 
         Parameters
         ----------
         names
-            Of the shipped parameter files, without ``cnn_``.
+            Of the files, without ``cnn_``.
         finest
             Voxel size of the last level of the last stage, in mm; None for the file's own.
         """
         last = [None] * (len(names) - 1) + [finest]
-        stages = run_stages(
+        return [
+            (name, self._parameters(name, last=of)) for name, of in zip(names, last, strict=True)
+        ]
+
+    def own_stages(self, maps: own_parameters.Maps) -> Stages:
+        """Return stages of the user's parameter maps, which say what they left out."""
+        defaults = {
+            "CNNMetricModel": self._model,
+            "CNNMetricFixedModality": self._fixed_modality,
+            "CNNMetricDevice": self._device,
+            "RandomSeed": str(self._seed),
+        }
+        complete = own_parameters.completed(maps, defaults, initial=bool(self._initial))
+        return [(name, own_parameters.as_object(values)) for name, values in complete]
+
+    def field_levels(self, finest: float) -> list[FieldLevel]:
+        """Return the levels of the displacement field, in mm, down to a voxel size."""
+        levels = levels_for(self._network.spacing)
+        spacings = [*(max(level.grid_spacing, finest) for level in levels[:-1]), finest]
+        return [
+            replace(level, grid_spacing=self._bearable(spacing))
+            for level, spacing in zip(levels, spacings, strict=True)
+        ]
+
+    def run(self, stages: Stages, levels: Sequence[FieldLevel]) -> None:
+        """Run stages of elastix, then find a displacement for every voxel.
+
+        Parameters
+        ----------
+        stages
+            One after the other.
+        levels
+            Of the displacement field; none for no field.
+        """
+        self._plan = self._planned(stages, levels)
+        try:
+            if self._display is not None:
+                self._display.start(self._plan)
+            self._run_elastix(stages)
+            if levels:
+                self._run_field(levels)
+        finally:
+            if self._display is not None:
+                self._display.finish()
+
+    def _planned(self, stages: Stages, levels: Sequence[FieldLevel]) -> list[PlannedStage]:
+        dimension = self._network.dimension
+        of_stages = [
+            (name, levels_of(dict(parameters.GetParameterMap(0)), dimension))
+            for name, parameters in stages
+        ]
+        if levels:
+            extent = grids.content_extent(self._fixed, self._network)
+            of_field = [
+                PlannedLevel(
+                    iterations=level.iterations, work=(extent / level.grid_spacing) ** dimension
+                )
+                for level in levels
+            ]
+            of_stages.append(("field", tuple(of_field)))
+        return [
+            PlannedStage(name=name, number=number, stages=len(of_stages), levels=found)
+            for number, (name, found) in enumerate(of_stages)
+        ]
+
+    def _run_elastix(self, stages: Stages) -> None:
+        found_stages = run_stages(
             self._fixed,
             self._moving,
-            [(name, self._parameters(name, last=of)) for name, of in zip(names, last, strict=True)],
+            stages,
             initial=self._transform(),
             fixed_mask=self._fixed_mask,
             moving_mask=self._moving_mask,
             threads=self._threads,
             verbose=self._verbose,
         )
-        for name in names:
-            with self._followed(name) as trace:
-                found = next(stages)
+        for name, _ in stages:
+            with self._followed() as trace:
+                found = next(found_stages)
             maps = elastix_transforms.parameter_maps(found.parameters)
             self._elastix = (*self._elastix[: len(self._initial)], *_own(maps))
             self._transforms = found.transforms
             self._finish(name, found.seconds, trace)
 
-    def run_field(self, *, finest: float) -> None:
-        """Find a displacement for every voxel, on top of what has been found."""
+    def _run_field(self, levels: Sequence[FieldLevel]) -> None:
         started = time.perf_counter()
-        with self._followed("field") as trace:
+        with self._followed() as trace:
             displacement = deform(
                 self._fixed,
                 self._moving,
                 network=self._network,
                 fixed_modality=self._fixed_modality,
                 initial=self._transform(),
-                levels=self._levels(finest),
+                levels=levels,
                 seed=self._seed,
                 fixed_mask=self._fixed_mask,
                 moving_mask=self._moving_mask,
@@ -218,14 +295,6 @@ class RegistrationRun:
             parameters.SetParameter("AutomaticTransformInitialization", "false")
         return parameters
 
-    def _levels(self, finest: float) -> list[FieldLevel]:
-        levels = levels_for(self._network.spacing)
-        spacings = [*(max(level.grid_spacing, finest) for level in levels[:-1]), finest]
-        return [
-            replace(level, grid_spacing=self._bearable(spacing))
-            for level, spacing in zip(levels, spacings, strict=True)
-        ]
-
     def _bearable(self, spacing: float) -> float:
         """Return a voxel size that the images can bear, as near to the one wanted as possible."""
         limit = grids.coarsest_that_fits(self._fixed, self._network)
@@ -237,14 +306,26 @@ class RegistrationRun:
         return warping.composite_transform(self._transforms, self._network.dimension)
 
     @contextmanager
-    def _followed(self, stage: str) -> Iterator[list[Iteration]]:
-        """Collect the iterations of a stage, and pass each on to whoever follows."""
+    def _followed(self) -> Iterator[list[Iteration]]:
+        """Collect the iterations of the next stage, and pass each on to whoever follows."""
         trace: list[Iteration] = []
         outer = self._on_iteration or iteration.current_callback()
+        stage = self._plan[len(self._stages)]
+        if self._display is not None:
+            self._display.start_stage(stage)
 
         def collect(finished: Iteration) -> None:
-            named = replace(finished, stage=stage)
+            named = replace(
+                finished,
+                stage=stage.name,
+                stage_number=stage.number,
+                stages=stage.stages,
+                levels=len(stage.levels),
+                iterations=stage.levels[finished.level].iterations,
+            )
             trace.append(named)
+            if self._display is not None:
+                self._display.iteration(named)
             if outer is not None:
                 outer(named)
 

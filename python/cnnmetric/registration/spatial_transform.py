@@ -82,6 +82,10 @@ class SpatialTransform:
 
     def jacobian(self) -> Jacobian:
         """Return the determinant of the derivative, and the share of folding."""
+        return self._jacobian
+
+    @cached_property
+    def _jacobian(self) -> Jacobian:
         displacement = itk.array_view_from_image(self.displacement)
         determinant = warping.jacobian_determinant(displacement, self.target)
         image = image_like(determinant.astype(np.float32), self.target)

@@ -20,11 +20,12 @@ NAME = "name"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What holds for all pairs: arguments of :func:`cnnmetric.register`."""
+    """What holds for all pairs: arguments of :func:`cnnmetric.register`; files are absolute."""
 
     fixed_modality: str
     model: str
     deformation: Deformation
+    parameters: tuple[Path, ...]
     grid_spacing: float | None
     device: str
     threads: int
@@ -42,6 +43,8 @@ class PairJob:
     pair: Pair
     options: Options
     folder: Path
+    displacement: bool
+    jacobian: bool
 
     @property
     def threads(self) -> int:
@@ -81,7 +84,12 @@ class PairJob:
                 initial=self.pair.initial,
                 **options,
             )
-            result.save(self.folder, overwrite=True)
+            result.save(
+                self.folder,
+                overwrite=True,
+                displacement=self.displacement,
+                jacobian=self.jacobian,
+            )
             described = _described(result)
         said = [str(warning.message) for warning in caught]
         record["warning"] = " ".join(dict.fromkeys([*described.pop("warnings"), *said]))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,6 +16,7 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.files.output import check_folder
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
+from cnnmetric.registration import own_parameters
 from cnnmetric.registration.batch import runner
 from cnnmetric.registration.batch.records import SETTINGS
 from cnnmetric.registration.batch.records import Records
@@ -73,10 +75,13 @@ def register_cohort(
     fixed_modality: str = "",
     model: str | Path = DEFAULT_MODEL,
     deformation: Deformation = "field",
+    parameters: Sequence[str | Path] = (),
     grid_spacing: float | None = None,
     device: str = "auto",
     threads: int = 0,
     seed: int = 1,
+    displacement: bool = True,
+    jacobian: bool = False,
     workers: int = 0,
     scheduler: str = "",
     on_pair: Callable[[Cohort], object] | None = None,
@@ -96,8 +101,12 @@ def register_cohort(
         Folder for the results; made if it does not exist.
     fixed_modality, model, deformation, grid_spacing, device, seed
         Of all pairs, as for :func:`cnnmetric.register`.
+    parameters
+        Parameter files of elastix that replace the built-in stages, in order.
     threads
         Of each registration; 0 for all processors of its machine.
+    displacement, jacobian
+        Which files to write, as for `RegistrationResult.save`.
     workers
         Registrations at a time on this machine; 0 for as many as ``threads`` leaves room for.
     scheduler
@@ -131,23 +140,41 @@ def register_cohort(
     """
     pairs = read_pairs(Path(table))
     folder = Path(out).resolve()
-    check_arguments(deformation=deformation, grid_spacing=grid_spacing, threads=threads, seed=seed)
+    maps = check_arguments(
+        deformation=deformation,
+        parameters=parameters,
+        grid_spacing=grid_spacing,
+        threads=threads,
+        seed=seed,
+    )
     options = Options(
         fixed_modality=fixed_modality,
         model=_findable(model),
         deformation=deformation,
+        parameters=tuple(Path(file).resolve() for file in parameters),
         grid_spacing=grid_spacing,
         device=device,
         threads=threads,
         seed=seed,
     )
-    _check_modalities(pairs, options, Path(table))
+    _check_modalities(
+        pairs, fixed_modality, own_parameters.model_of(maps, options.model), Path(table)
+    )
     _check_folder(folder, pairs)
     records = _PairRecords(folder)
     _check_inputs(records, pairs, Path(table))
-    records.check_settings(_shared(options))
+    records.check_settings(_shared(options, maps))
     records.keep(lambda record: record["failure"] is None and _is_saved(folder, record[NAME]))
-    jobs = [PairJob(pair=pair, options=options, folder=folder / pair.name) for pair in pairs]
+    jobs = [
+        PairJob(
+            pair=pair,
+            options=options,
+            folder=folder / pair.name,
+            displacement=displacement,
+            jacobian=jacobian,
+        )
+        for pair in pairs
+    ]
 
     def tell() -> Cohort:
         cohort = _state(folder, jobs, records.records)
@@ -180,11 +207,11 @@ def _findable(model: str | Path) -> str:
     return str(Path(name).resolve()) if name.endswith(_MODEL_SUFFIX) else name
 
 
-def _check_modalities(pairs: Sequence[Pair], options: Options, table: Path) -> None:
+def _check_modalities(pairs: Sequence[Pair], fixed_modality: str, model: str, table: Path) -> None:
     """Refuse a model that cannot be used, and modalities that it does not know."""
     # On the processor: the workers have a device, this machine need not.
-    network = DissimilarityNetwork(options.model, device="cpu", number_of_threads=1)
-    network.fixed_channel(options.fixed_modality)
+    network = DissimilarityNetwork(model, device="cpu", number_of_threads=1)
+    network.fixed_channel(fixed_modality)
     for pair in pairs:
         try:
             network.fixed_channel(pair.fixed_modality)
@@ -222,10 +249,14 @@ def _check_inputs(records: Records, pairs: Sequence[Pair], table: Path) -> None:
                 raise DataError(msg)
 
 
-def _shared(options: Options) -> dict[str, str]:
-    """Return what must not change between runs."""
+def _shared(options: Options, maps: own_parameters.Maps) -> dict[str, str]:
+    """Return what must not change between runs, the content of parameter files included."""
     names = ("fixed_modality", "model", "deformation", "grid_spacing", "seed")
-    return {f"--{name.replace('_', '-')}": str(getattr(options, name)) for name in names}
+    content = hashlib.sha256(repr(maps).encode()).hexdigest()
+    return {
+        **{f"--{name.replace('_', '-')}": str(getattr(options, name)) for name in names},
+        "content of the parameter files (SHA-256)": content,
+    }
 
 
 def _is_saved(folder: Path, name: str) -> bool:

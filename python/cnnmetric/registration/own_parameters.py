@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameter files of the user, in the place of the stages that come with the package."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import itk
+
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.plugin.components import uses_the_metric
+from cnnmetric.registration import elastix_transforms
+from cnnmetric.types import ParameterObject
+
+Maps = list[tuple[str, dict[str, Sequence[str]]]]
+"""Names of stages, and elastix's parameter map of each."""
+
+_MODEL = re.compile(r"(?:Metric\d*)?CNNMetricModel")
+_KINDS = (
+    "give elastix's parameter files, parameter maps as dictionaries, or an itk.ParameterObject; "
+    "several as a list"
+)
+
+
+def read_all(given: Any) -> Maps:
+    """Return what the user gives as parameter maps, each of them a stage.
+
+    Parameters
+    ----------
+    given
+        A file, a dictionary, an ``itk.ParameterObject``, or a sequence of these. A stage is called
+        as its file without the extension, otherwise as its transform.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or cannot be read.
+    SettingsError
+        If something is of none of these kinds, or no map asks for CNNMetric.
+    """
+    single = isinstance(given, (str, Path, Mapping, itk.ParameterObject))
+    if not single and not isinstance(given, Sequence):
+        msg = f"parameters is a {type(given).__name__}; {_KINDS}"
+        raise SettingsError(msg)
+    maps = [stage for one in ([given] if single else given) for stage in _maps_of(one)]
+    if maps and not any(uses_the_metric(values) for _, values in maps):
+        msg = (
+            'no parameter map has (Metric "CNNMetric"); add it to one of them, or register with '
+            "elastix alone (itk.elastix_registration_method)"
+        )
+        raise SettingsError(msg)
+    return maps
+
+
+def model_of(maps: Maps, default: str) -> str:
+    """Return the model that the first of them names; otherwise the default."""
+    for _, values in maps:
+        for name, value in values.items():
+            if _MODEL.fullmatch(name) and uses_the_metric(values):
+                return value[0]
+    return default
+
+
+def completed(maps: Maps, defaults: Mapping[str, str], *, initial: bool) -> Maps:
+    """Return maps that say what they left out.
+
+    Parameters
+    ----------
+    maps
+        Of the user.
+    defaults
+        Values of ``CNNMetric...`` parameters and of ``RandomSeed``, for maps that have none.
+    initial
+        Whether there is a transform to start from; elastix would move the centres of the images
+        onto each other once more.
+    """
+    found: Maps = []
+    for place, (name, given) in enumerate(maps):
+        values = dict(given)
+        for key, value in defaults.items():
+            pattern = re.compile(rf"(?:Metric\d*)?{key}")
+            if uses_the_metric(values) and not any(map(pattern.fullmatch, values)):
+                values[key] = [value]
+        values["WriteResultImage"] = ["false"]
+        if initial and place == 0:
+            values["AutomaticTransformInitialization"] = ["false"]
+        found.append((name, values))
+    return found
+
+
+def as_object(values: Mapping[str, Sequence[str]]) -> ParameterObject:
+    """Return a parameter map as elastix takes it."""
+    parameters = itk.ParameterObject.New()
+    parameters.AddParameterMap({name: list(value) for name, value in values.items()})
+    return parameters
+
+
+def _maps_of(given: Any) -> Iterator[tuple[str, dict[str, Sequence[str]]]]:
+    if isinstance(given, (str, Path)):
+        file = Path(given)
+        for read in _read(file):
+            yield file.stem, read
+    elif isinstance(given, itk.ParameterObject):
+        for held in elastix_transforms.parameter_maps(given):
+            yield _name(held), dict(held)
+    elif isinstance(given, Mapping):
+        values = {
+            str(name): [value] if isinstance(value, str) else list(map(str, value))
+            for name, value in given.items()
+        }
+        yield _name(values), {**values}
+    else:
+        msg = f"a {type(given).__name__} is among the parameters; {_KINDS}"
+        raise SettingsError(msg)
+
+
+def _read(file: Path) -> list[dict[str, Sequence[str]]]:
+    if not file.is_file():
+        msg = f"there is no parameter file {file}"
+        raise DataError(msg)
+    parameters = itk.ParameterObject.New()
+    try:
+        parameters.ReadParameterFile(str(file))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        msg = f"{file} cannot be read as a parameter file of elastix: {reason}"
+        raise DataError(msg) from error
+    return [dict(values) for values in elastix_transforms.parameter_maps(parameters)]
+
+
+def _name(values: Mapping[str, Sequence[str]]) -> str:
+    return "".join(values.get("Transform", ["stage"])[:1]).removesuffix("Transform").lower()
