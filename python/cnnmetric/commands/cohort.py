@@ -37,16 +37,21 @@ def run_table(
     from cnnmetric.files.output import json_text
     from cnnmetric.registration.cohort.run import register_cohort
 
-    told: set[str] = set()
+    told: set[str] | None = None
 
     def tell(cohort: Cohort) -> None:
+        nonlocal told
+        ended = {r["name"]: r for r in cohort.records if r["status"] != "waiting"}
+        before, told = told, set(ended)
         if quiet:
             return
-        ended = [record for record in cohort.records if record["status"] != "waiting"]
-        for record in ended:
-            if record["name"] not in told:
-                told.add(record["name"])
-                print(f"[{len(told)}/{len(cohort.records)}] {_line(record)}", file=sys.stderr)
+        total = len(cohort.records)
+        if before is None:
+            if ended:
+                print(f"{len(ended)} of {total} pairs are done already", file=sys.stderr)
+            return
+        for name in told - before:
+            print(f"[{len(ended)}/{total}] {_line(ended[name])}", file=sys.stderr)
 
     cohort = register_cohort(table, out, on_pair=tell, **options)
     if as_json:
