@@ -26,6 +26,9 @@ from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.plugin import package_data
+from cnnmetric.registration.batch import job
+from cnnmetric.registration.cohort.job import Options
+from cnnmetric.registration.cohort.job import PairJob
 from cnnmetric.registration.cohort.page import write_overview
 from cnnmetric.registration.cohort.run import Cohort
 from cnnmetric.registration.cohort.table import read_pairs
@@ -59,6 +62,53 @@ def rows_of(out: Path) -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(stream)}
 
 
+def test_a_job_saves_the_result_or_says_what_failed(
+    images: Path, difference_model: Path, tmp_path: Path
+) -> None:
+    """As in a process of its own, of which other tests start some."""
+    table = write_pairs(
+        images / "jobs.csv",
+        "good,T1.nii.gz,T2.nii.gz,T1b",
+        f"bad,T1.nii.gz,{DAMAGED},",
+        header="name,fixed,moving,fixed_modality",
+    )
+    options = Options(
+        fixed_modality="T1",
+        model=str(difference_model),
+        deformation="rigid",
+        parameters=(),
+        grid_spacing=None,
+        device="cpu",
+        threads=1,
+        seed=1,
+    )
+    records = [
+        job.run(
+            PairJob(
+                pair=pair,
+                options=options,
+                folder=tmp_path / pair.name,
+                displacement=False,
+                jacobian=True,
+            ),
+            tmp_path,
+        )
+        for pair in read_pairs(table)
+    ]
+    good, bad = records
+    assert good["failure"] is None
+    assert good["seconds"] > 0.0
+    assert good["figures"] == {"folded (%)": 0.0}
+    assert good["warning"] == ""
+    log = json.loads((tmp_path / "good" / "log.json").read_text(encoding="utf-8"))
+    assert log["settings"]["fixed_modality"] == "T1b"
+    assert (tmp_path / "good" / "jacobian.nii.gz").is_file()
+    assert not (tmp_path / "good" / "displacement.nii.gz").exists()
+    assert f"{DAMAGED} cannot be read as an image" in bad["failure"]
+    assert not (tmp_path / "bad").exists()
+
+
+@pytest.mark.slow
 def test_a_pair_that_fails_takes_no_other_with_it(
     images: Path, difference_model: Path, tmp_path: Path
 ) -> None:
@@ -141,7 +191,7 @@ def test_a_cluster_registers_with_masks_start_and_modality(
     assert first.number("done") == 1, first.records
     table = write_pairs(
         images / "cluster.csv",
-        "b,T1.nii.gz,T2.nii.gz,T1.nii.gz,T2.nii.gz,first/a,T2",
+        "b,T1.nii.gz,T2.nii.gz,T1.nii.gz,T2.nii.gz,first/a,T1b",
         header="name,fixed,moving,fixed_mask,moving_mask,initial,fixed_modality",
     )
     cohort = run(table, tmp_path / "out", difference_model, scheduler=address)
@@ -149,7 +199,7 @@ def test_a_cluster_registers_with_masks_start_and_modality(
     log = json.loads((tmp_path / "out" / "b" / "log.json").read_text(encoding="utf-8"))
     given = {name: log["settings"][name] for name in ("fixed_mask", "moving_mask", "initial")}
     assert given == {"fixed_mask": True, "moving_mask": True, "initial": True}
-    assert log["settings"]["fixed_modality"] == "T2"
+    assert log["settings"]["fixed_modality"] == "T1b"
 
 
 @pytest.mark.slow

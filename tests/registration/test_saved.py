@@ -141,8 +141,6 @@ def test_an_image_file_is_transformed(
         itk.array_from_image(image), itk.array_from_image(deformed.warped), atol=1e-5
     )
     assert itk.size(image) == itk.size(fixed)
-    back = transform_file(deformed.inverse(), done.file, tmp_path / "back.nii.gz")
-    assert itk.size(itk.imread(str(back.file))) == itk.size(moving)
     with pytest.raises(SettingsError, match="exists; name another file, or say --overwrite"):
         transform_file(deformed, given, done.file)
     transform_file(deformed, given, done.file, overwrite=True)
