@@ -136,7 +136,8 @@ def test_a_pair_that_fails_takes_no_other_with_it(
     # The same pair is done, and is not registered again; its report is linked.
     first = (out / "good" / "log.json").stat().st_mtime_ns
     write_pairs(table, "good,T1.nii.gz,T2.nii.gz")
-    assert run(table, out, difference_model).number("done") == 1
+    assert [r["status"] for r in run(table, out, difference_model).records] == ["done"]
+    assert rows_of(out)["bad"]["status"] == "failed"  # of the table before, and not lost
     assert (out / "good" / "log.json").stat().st_mtime_ns == first
     page = (out / "index.html").read_text(encoding="utf-8")
     assert '<a href="good/report.html">good</a>' in page

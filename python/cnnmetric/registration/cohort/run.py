@@ -75,7 +75,7 @@ def register_cohort(
     fixed_modality: str = "",
     model: str | Path = DEFAULT_MODEL,
     deformation: Deformation = "field",
-    parameters: Sequence[str | Path] = (),
+    parameters: str | Path | Sequence[str | Path] = (),
     grid_spacing: float | None = None,
     device: str = "auto",
     threads: int = 0,
@@ -140,9 +140,10 @@ def register_cohort(
     """
     pairs = read_pairs(Path(table))
     folder = Path(out).resolve()
+    files = [parameters] if isinstance(parameters, (str, Path)) else parameters
     maps = check_arguments(
         deformation=deformation,
-        parameters=parameters,
+        parameters=files,
         grid_spacing=grid_spacing,
         threads=threads,
         seed=seed,
@@ -151,7 +152,7 @@ def register_cohort(
         fixed_modality=fixed_modality,
         model=_findable(model),
         deformation=deformation,
-        parameters=tuple(Path(file).resolve() for file in parameters),
+        parameters=tuple(Path(file).resolve() for file in files),
         grid_spacing=grid_spacing,
         device=device,
         threads=threads,
@@ -164,7 +165,8 @@ def register_cohort(
     records = _PairRecords(folder)
     _check_inputs(records, pairs, Path(table))
     records.check_settings(_shared(options, maps))
-    records.keep(lambda record: record["failure"] is None and _is_saved(folder, record[NAME]))
+    names = {pair.name for pair in pairs}
+    records.keep(lambda record: record[NAME] not in names or _is_done(folder, record))
     jobs = [
         PairJob(
             pair=pair,
@@ -178,8 +180,7 @@ def register_cohort(
 
     def tell() -> Cohort:
         cohort = _state(folder, jobs, records.records)
-        shown = {record[NAME] for record in cohort.records}
-        others = [{**r, "status": DONE} for r in records.records if r[NAME] not in shown]
+        others = [_with_status(r) for r in records.records if r[NAME] not in names]
         write_overview(folder, [*cohort.records, *others], title=f"Registrations of {folder.name}")
         if on_pair is not None:
             on_pair(cohort)
@@ -259,8 +260,12 @@ def _shared(options: Options, maps: own_parameters.Maps) -> dict[str, str]:
     }
 
 
-def _is_saved(folder: Path, name: str) -> bool:
-    return (folder / name / LOG).is_file()
+def _is_done(folder: Path, record: dict[str, Any]) -> bool:
+    return record["failure"] is None and (folder / record[NAME] / LOG).is_file()
+
+
+def _with_status(record: dict[str, Any]) -> dict[str, Any]:
+    return {**record, "status": FAILED if record["failure"] else DONE}
 
 
 def _state(folder: Path, jobs: Sequence[PairJob], records: Sequence[dict[str, Any]]) -> Cohort:
@@ -272,5 +277,5 @@ def _state(folder: Path, jobs: Sequence[PairJob], records: Sequence[dict[str, An
         if record is None:
             found.append({**job.empty_record(), "status": WAITING})
         else:
-            found.append({**record, "status": FAILED if record["failure"] else DONE})
+            found.append(_with_status(record))
     return Cohort(folder=folder, page=folder / PAGE, records=tuple(found))
