@@ -204,14 +204,15 @@ def test_a_cluster_registers_with_masks_start_and_modality(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_registrations_and_the_next_run_goes_on(
-    images: Path, difference_model: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_ends_the_registrations_and_the_next_run_goes_on(
+    number: signal.Signals, images: Path, difference_model: Path, tmp_path: Path
 ) -> None:
     table = write_pairs(images / "stop.csv", "a,T1.nii.gz,T2.nii.gz")
     command = [
         *(sys.executable, "-m", "cnnmetric", "register", "--table", str(table)),
         *("-o", str(tmp_path), "--model", str(difference_model)),
-        *("--deformation", "bspline", "--threads", "1"),
+        *("--deformation", "affine", "--threads", "1"),
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     children: list[psutil.Process] = []
@@ -222,7 +223,7 @@ def test_ctrl_c_ends_the_registrations_and_the_next_run_goes_on(
             time.sleep(0.1)
         assert children
         time.sleep(2.0)
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, number)
         _, errors = process.communicate(timeout=PATIENCE)
         _, alive = psutil.wait_procs(children, timeout=10)
         assert not alive
@@ -234,7 +235,7 @@ def test_ctrl_c_ends_the_registrations_and_the_next_run_goes_on(
     assert process.returncode == 130
     assert errors.strip().endswith(b"interrupted; with --table, the same command goes on")
     assert rows_of(tmp_path)["a"]["status"] == "waiting"
-    cohort = run(table, tmp_path, difference_model, deformation="bspline")
+    cohort = run(table, tmp_path, difference_model, deformation="affine")
     assert cohort.number("done") == 1
 
 
