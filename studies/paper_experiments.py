@@ -39,7 +39,6 @@ from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.job import Job
-from cnnmetric.evaluation.job import empty_record
 from cnnmetric.evaluation.job import read_pair
 from cnnmetric.evaluation.results import Results
 from cnnmetric.evaluation.score import LabelledPair
@@ -209,7 +208,7 @@ def _records(
         seconds = time.perf_counter() - started
         displacement = np.array(itk.array_view_from_image(field))
         end = Alignment(step="deformable", displacement=displacement, seconds=seconds)
-        yield {**empty_record(job), **shared, "deformable": score(pair, end, LABELS)}
+        yield {**job.empty_record(), **shared, "deformable": score(pair, end, LABELS)}
 
 
 def _start(registration: Registration, pair: LabelledPair, folder: Path) -> Any:

@@ -52,6 +52,9 @@ _deferred = not globals().get("_deferred", False) and _is_command()
 if TYPE_CHECKING or not _deferred:
     start()
 
+    from cnnmetric.files.points.formats import read_points
+    from cnnmetric.files.points.formats import write_points
+    from cnnmetric.files.points.point_set import PointSet
     from cnnmetric.metric.itkv4 import CNNImageToImageMetricv4
     from cnnmetric.metric.maps import Maps
     from cnnmetric.metric.network import DissimilarityNetwork
@@ -60,11 +63,14 @@ if TYPE_CHECKING or not _deferred:
     from cnnmetric.plugin import loading
     from cnnmetric.plugin.iteration import Iteration
     from cnnmetric.plugin.iteration import on_iteration
+    from cnnmetric.registration.cohort.run import Cohort
+    from cnnmetric.registration.cohort.run import register_cohort
     from cnnmetric.registration.field import register_displacement_field
     from cnnmetric.registration.field_level import FieldLevel
     from cnnmetric.registration.register import register
     from cnnmetric.registration.result import RegistrationResult
     from cnnmetric.registration.result import Stage
+    from cnnmetric.registration.saved import load_transform
     from cnnmetric.registration.spatial_transform import Jacobian
     from cnnmetric.registration.spatial_transform import SpatialTransform
 
@@ -83,6 +89,7 @@ else:
 __all__ = [
     "CNNImageToImageMetricv4",
     "CNNMetricError",
+    "Cohort",
     "CompatibilityError",
     "DataError",
     "DissimilarityNetwork",
@@ -94,14 +101,19 @@ __all__ = [
     "MetricError",
     "MetricOnImages",
     "ModelError",
+    "PointSet",
     "RegistrationError",
     "RegistrationResult",
     "SettingsError",
     "SpatialTransform",
     "Stage",
     "__version__",
+    "load_transform",
     "on_iteration",
     "parameter_files",
+    "read_points",
     "register",
+    "register_cohort",
     "register_displacement_field",
+    "write_points",
 ]

@@ -246,7 +246,7 @@ def test_a_scheduler_that_does_not_answer(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cnnmetric.evaluation.runner.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("cnnmetric.registration.batch.runner.CONNECT_SECONDS", 1)
     changes = ["--scheduler", "tcp://127.0.0.1:1"]
     assert main([*arguments(folder, tmp_path), *changes]) == 1
     assert "no Dask scheduler with workers answers at tcp://127.0.0.1:1" in capsys.readouterr().err

@@ -13,6 +13,8 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
+from cnnmetric.files.points.formats import write_points
+from cnnmetric.files.points.point_set import PointSet
 from cnnmetric.registration.result import RegistrationResult
 from support.metric_images import anatomy
 from support.metric_images import points_of
@@ -80,9 +82,8 @@ def run_transformix(folder: Path, *, points: str = "", image: str = "") -> None:
 
 
 def transformix_points(folder: Path) -> NDArray[np.float64]:
-    rows = "\n".join(" ".join(map(str, point)) for point in LANDMARK.tolist())
     file = folder / "points.txt"
-    file.write_text(f"point\n{len(LANDMARK)}\n{rows}\n")
+    write_points(PointSet(positions=LANDMARK, labels=("",) * len(LANDMARK)), file)
     run_transformix(folder, points=str(file))
     lines = (folder / "outputpoints.txt").read_text().splitlines()
     outputs = [line.partition("OutputPoint = [")[2].partition("]")[0] for line in lines]

@@ -45,7 +45,11 @@ class Entry:
 
 # By name, which is that of the module in this room.
 NAMES = {
-    "register": Entry("register two images"),
+    "register": Entry(
+        "register two images, or all pairs of a table",
+        interrupted="interrupted; with --table, the same command goes on",
+    ),
+    "transform": Entry("apply a saved result to images, label maps and points"),
     "models": Entry("list the installed models, or add one"),
     "train": Entry(
         "train a model on aligned pairs of images",

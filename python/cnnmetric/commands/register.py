@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``cnnmetric register``: two images in, a folder with the result out."""
+"""``cnnmetric register``: two images in, a folder with the result out; or a table of pairs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
+from cnnmetric.commands.cohort import run_table
 from cnnmetric.commands.command import Command
 from cnnmetric.commands.summary import summary
 from cnnmetric.commands.summary import verdict
@@ -21,7 +22,8 @@ from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.types import Deformation
 
 _HOW, _ELASTIX, _SYSTEM = "how to register", "as in elastix", "computer"
-_OUTPUT = "what is written and printed"
+_OUTPUT, _MANY = "what is written and printed", "many pairs"
+_OF_A_PAIR = ("fixed_mask", "moving_mask", "initial")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +33,15 @@ class RegisterSettings(Settings):
     A test compares names and defaults with the function's.
     """
 
-    fixed: Path = setting(
+    fixed: Path | None = setting(
+        None,
         help_text="image whose grid counts: NIfTI, NRRD, MetaImage, MGZ and others, or a folder "
         "with a DICOM series",
         positional=True,
         aliases=("-f", "--fixed"),
     )
-    moving: Path = setting(
-        help_text="image that is moved", positional=True, aliases=("-m", "--moving")
+    moving: Path | None = setting(
+        None, help_text="image that is moved", positional=True, aliases=("-m", "--moving")
     )
 
     out: Path = setting(
@@ -101,7 +104,8 @@ class RegisterSettings(Settings):
     )
     initial: Path | None = setting(
         None,
-        help_text="transform to start from, of ITK (.h5, .tfm, .mat) or elastix (.txt)",
+        help_text="transform to start from, of ITK (.h5, .tfm, .mat) or elastix (.txt), or the "
+        "folder of an earlier result",
         aliases=("-t0",),
         group=_ELASTIX,
     )
@@ -123,18 +127,66 @@ class RegisterSettings(Settings):
         group=_SYSTEM,
     )
 
+    table: Path | None = setting(
+        None,
+        help_text="CSV with the columns fixed and moving, and where wanted name, fixed_modality, "
+        "fixed_mask, moving_mask and initial, with files relative to it; every pair gets a folder "
+        "of its name in --out, and index.html lists them",
+        group=_MANY,
+    )
+    workers: int = setting(
+        0,
+        help_text="registrations at a time on this machine; 0 for as many as --threads leaves room "
+        "for",
+        minimum=0,
+        group=_MANY,
+    )
+    scheduler: str = setting(
+        "",
+        help_text="address of a Dask scheduler whose workers register, such as tcp://node:8786",
+        metavar="ADDRESS",
+        group=_MANY,
+    )
+
     def broken_rules(self) -> Iterator[str]:
         """Yield what does not fit together."""
         if self.verbose and (self.quiet or self.json):
             yield "--verbose excludes --quiet and --json"
+        if self.table is None:
+            if self.fixed is None or self.moving is None:
+                yield "give FIXED and MOVING, or --table"
+            for name in ("workers", "scheduler"):
+                if getattr(self, name):
+                    yield f"--{name} goes with --table"
+            return
+        if self.fixed is not None:
+            yield "give FIXED and MOVING, or --table, not both"
+        for name in _OF_A_PAIR:
+            if getattr(self, name) is not None:
+                yield f"--{name.replace('_', '-')} is a column of the --table"
+        for name in ("overwrite", "verbose"):
+            if getattr(self, name):
+                yield f"--{name} does not go with --table"
 
 
 # About the folder and what is printed; the other settings go to `cnnmetric.register`.
-OF_THE_COMMAND = frozenset({"out", "overwrite", "displacement", "jacobian", "json", "quiet"})
+OF_THE_COMMAND = frozenset(
+    {"out", "overwrite", "displacement", "jacobian", "json", "quiet"}
+    | {"table", "workers", "scheduler"}
+)
 
 
 def run(settings: RegisterSettings) -> None:
     """Register, and write the result."""
+    if settings.table is not None:
+        run_table(
+            settings.table,
+            settings.out,
+            _arguments_of_table(settings),
+            quiet=settings.quiet,
+            as_json=settings.json,
+        )
+        return
     from cnnmetric.registration.register import register
     from cnnmetric.registration.result import check_place
 
@@ -165,6 +217,14 @@ def arguments(settings: RegisterSettings) -> dict[str, Any]:
     }
 
 
+def _arguments_of_table(settings: RegisterSettings) -> dict[str, Any]:
+    """Return what `cnnmetric.register_cohort` is given besides table and folder."""
+    of_a_pair = {"fixed", "moving", *_OF_A_PAIR, "verbose"}
+    shared = {name: value for name, value in arguments(settings).items() if name not in of_a_pair}
+    more = ("displacement", "jacobian", "workers", "scheduler")
+    return {**shared, **{name: getattr(settings, name) for name in more}}
+
+
 COMMANDS = {
     "": Command(
         settings=RegisterSettings,
@@ -191,6 +251,7 @@ device are chosen where nothing is said.""",
                 "With your own parameter files of elastix",
                 "cnnmetric register T1.nii.gz T2.nii.gz -o out/ -p affine.txt -p bspline.txt",
             ),
+            ("All pairs of a table", "cnnmetric register --table pairs.csv -o outs/"),
         ),
     )
 }

@@ -13,7 +13,6 @@ from tqdm import tqdm
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.evaluation import methods
-from cnnmetric.evaluation import runner
 from cnnmetric.evaluation.job import Job
 from cnnmetric.evaluation.results import Results
 from cnnmetric.evaluation.settings import FigureSettings
@@ -23,6 +22,7 @@ from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.summary import Summary
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.files.output import check_folder
+from cnnmetric.registration.batch import runner
 
 
 def run(settings: RunSettings) -> None:

@@ -46,7 +46,7 @@ def draw_all(
     Parameters
     ----------
     records
-        Of `cnnmetric.evaluation.job.run`.
+        Of `cnnmetric.evaluation.job.Job`.
     folder
         Made if it does not exist.
     baseline

@@ -1,31 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of finished registrations, in a file to which lines are appended (JSON lines)."""
+"""Records of finished registrations of an evaluation."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from cnnmetric.errors import DataError
-from cnnmetric.errors import SettingsError
-from cnnmetric.files.output import atomic_path
-from cnnmetric.files.output import json_text
-
-Key = tuple[str, str, str]
-# Of every record.
-_ALWAYS = ("preset", "method", "registration", "failure")
+from cnnmetric.registration.batch.records import Records
 
 
-class Results:
+class Results(Records):
     """The results of one output folder, which later runs continue.
-
-    Parameters
-    ----------
-    folder
-        Made if it does not exist. Holds ``results.jsonl`` and ``settings.json``.
 
     Examples
     --------
@@ -35,105 +17,4 @@ class Results:
     {("practical", "mi", "03:T1:13:T2")}
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file = folder / "results.jsonl"
-        self.records = self._read()
-
-    @property
-    def keys(self) -> set[Key]:
-        """Preset, method and registration of every record."""
-        return {(r["preset"], r["method"], r["registration"]) for r in self.records}
-
-    def append(self, record: dict[str, Any]) -> None:
-        """Add a record; it is on the disk when this returns. JSON has null for NaN."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a", encoding="utf-8") as stream:
-            stream.write(json_text(record) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        self.records.append(record)
-
-    def drop_failures(self) -> int:
-        """Take out the records of failed registrations and return how many there were."""
-        kept = [record for record in self.records if not record["failure"]]
-        dropped = len(self.records) - len(kept)
-        if dropped:
-            text = "".join(json_text(record) + "\n" for record in kept)
-            with atomic_path(self._file) as replacement:
-                replacement.write_text(text, encoding="utf-8")
-            self.records = kept
-        return dropped
-
-    def check_settings(self, settings: Mapping[str, str]) -> None:
-        """Refuse to continue a folder with settings that would make its records incomparable.
-
-        Parameters
-        ----------
-        settings
-            What all records of the folder, or all of one method, share: values by name.
-
-        Raises
-        ------
-        SettingsError
-            Naming the setting that differs from an earlier run.
-        DataError
-            If the settings of the earlier run cannot be read.
-        """
-        file = self._folder / "settings.json"
-        try:
-            before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        except ValueError as error:
-            raise DataError(_no_settings(file, str(error))) from error
-        if not isinstance(before, dict):
-            raise DataError(_no_settings(file, f"it is a {type(before).__name__}"))
-        for name, value in settings.items():
-            if before.get(name, value) != value:
-                msg = (
-                    f"{self._folder} was begun with another {name}, {before[name]}, and cannot go "
-                    f"on with {value}: results would not be comparable; choose another --out"
-                )
-                raise SettingsError(msg)
-        text = json_text({**before, **settings}, indent=2) + "\n"
-        with atomic_path(file) as replacement:
-            replacement.write_text(text, encoding="utf-8")
-
-    def _read(self) -> list[dict[str, Any]]:
-        if not self._file.is_file():
-            return []
-        content = self._file.read_bytes()
-        complete = content[: content.rfind(b"\n") + 1]
-        if len(complete) < len(content):
-            # The run before was stopped while it wrote its last line.
-            with self._file.open("r+b") as stream:
-                stream.truncate(len(complete))
-        records = []
-        for number, line in enumerate(complete.splitlines(), start=1):
-            try:
-                record = json.loads(line.decode())
-                fault = _fault_of(record)
-            except ValueError as error:  # of UTF-8 or of JSON
-                fault = str(error)
-            if fault:
-                msg = (
-                    f"{self._file}, line {number}, is no record ({fault}); remove the line, and "
-                    "the next run does its registration again"
-                )
-                raise DataError(msg)
-            records.append(record)
-        return records
-
-
-def _fault_of(record: Any) -> str:
-    """Return what is wrong with what should be a record, empty if nothing is."""
-    if not isinstance(record, dict):
-        return f"it is a {type(record).__name__}"
-    missing = [name for name in _ALWAYS if name not in record]
-    return f"it has no {' and no '.join(missing)}" if missing else ""
-
-
-def _no_settings(file: Path, fault: str) -> str:
-    return (
-        f"{file} does not hold the settings of a run ({fault}); choose another --out, or remove "
-        "the file if you are sure that all results in the folder were made with the present ones"
-    )
+    identity = ("preset", "method", "registration")

@@ -32,7 +32,7 @@ class Summary:
     Parameters
     ----------
     records
-        Of `cnnmetric.evaluation.job.run`.
+        Of `cnnmetric.evaluation.job.Job`.
     baseline
         Name of the method that the others are tested against; empty for :data:`DEFAULT_BASELINE`
         where it has results, and no tests where it has not.

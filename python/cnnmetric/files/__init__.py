@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables that users write, and files that commands write."""
+"""Tables and points that users write, and files that commands write."""

@@ -12,6 +12,7 @@ import numpy as np
 from cnnmetric.errors import DataError
 from cnnmetric.images import warping
 from cnnmetric.registration import elastix_transforms
+from cnnmetric.registration.saved import load_transform
 from cnnmetric.registration.spatial_transform import SpatialTransform
 from cnnmetric.types import Image
 from cnnmetric.types import ParameterObject
@@ -20,7 +21,7 @@ from cnnmetric.types import Transform
 _ELASTIX_SUFFIX = ".txt"
 _KINDS = (
     "an ITK transform, an itk.ParameterObject of elastix, a file of either (.h5, .tfm, .mat; "
-    "TransformParameters.0.txt), or the result of an earlier registration"
+    "TransformParameters.0.txt), the result of an earlier registration, or its saved folder"
 )
 
 
@@ -33,7 +34,7 @@ def initial_transforms(given: Any, fixed: Image, moving: Image) -> tuple[Transfo
     ----------
     given
         An ITK transform, elastix's transform parameters, the name of a file of either, an earlier
-        result, or None.
+        result or the folder it was saved in, or None.
     fixed, moving
         The images.
 
@@ -66,6 +67,8 @@ def initial_transforms(given: Any, fixed: Image, moving: Image) -> tuple[Transfo
 
 
 def _read(file: Path, fixed: Image, moving: Image) -> list[Transform]:
+    if file.is_dir():
+        return list(load_transform(file).transforms)
     if not file.is_file():
         msg = f"there is no file {file} with an initial transform"
         raise DataError(msg)

@@ -72,8 +72,8 @@ def register(
         ``"similarity"``, ``"rigid"``: no local deformation.
     initial
         A transform from fixed to moving points to start from: of ITK, of elastix
-        (``itk.ParameterObject``), a file of either, or an earlier result. Without one, the centres
-        of the images are laid on each other.
+        (``itk.ParameterObject``), a file of either, or an earlier result or its saved folder.
+        Without one, the centres of the images are laid on each other.
     fixed_mask, moving_mask
         Where to compare: images as above, of any type; voxels that are not 0 count.
     parameters
@@ -124,10 +124,13 @@ def register(
     >>> result.save("out")
     >>> labels = result.apply("T2_labels.nii.gz", labels=True)
     """
-    _check_arguments(deformation=deformation, grid_spacing=grid_spacing, threads=threads, seed=seed)
-    maps = own_parameters.read_all(parameters)
-    if maps:
-        _check_alone(deformation=deformation, grid_spacing=grid_spacing)
+    maps = check_arguments(
+        deformation=deformation,
+        parameters=parameters,
+        grid_spacing=grid_spacing,
+        threads=threads,
+        seed=seed,
+    )
     given = as_itk(fixed, role="fixed image")
     fixed_image, moving_image = given.image, as_itk(moving, role="moving image").image
     model_name = own_parameters.model_of(maps, str(model))
@@ -183,18 +186,23 @@ def _modality(network: DissimilarityNetwork, fixed_modality: str) -> str:
     return network.modalities[network.fixed_channel(fixed_modality)]
 
 
-def _check_alone(*, deformation: str, grid_spacing: float | None) -> None:
-    """Refuse what the user's own parameter files decide."""
-    said = [("deformation", deformation != "field"), ("grid_spacing", grid_spacing is not None)]
-    for name, given in said:
-        if given:
-            msg = f"{name} is for the built-in stages; parameter files decide it by themselves"
-            raise SettingsError(msg)
+def check_arguments(
+    *, deformation: str, parameters: Any, grid_spacing: float | None, threads: int, seed: int
+) -> own_parameters.Maps:
+    """Refuse arguments of :func:`register` that need no images to be judged.
 
+    Returns
+    -------
+    list
+        The user's own parameter maps; empty for the built-in stages.
 
-def _check_arguments(
-    *, deformation: str, grid_spacing: float | None, threads: int, seed: int
-) -> None:
+    Raises
+    ------
+    SettingsError
+        Naming the argument.
+    DataError
+        If a parameter file cannot be read.
+    """
     if deformation not in get_args(Deformation):
         known = ", ".join(map(repr, get_args(Deformation)))
         msg = f"deformation is {deformation!r} but must be one of {known}"
@@ -204,3 +212,16 @@ def _check_arguments(
         raise SettingsError(msg)
     arguments.whole_number("threads", threads, smallest=0, largest=arguments.MOST_THREADS)
     arguments.seed_of(seed)
+    maps = own_parameters.read_all(parameters)
+    if maps:
+        _check_alone(deformation=deformation, grid_spacing=grid_spacing)
+    return maps
+
+
+def _check_alone(*, deformation: str, grid_spacing: float | None) -> None:
+    """Refuse what the user's own parameter files decide."""
+    said = [("deformation", deformation != "field"), ("grid_spacing", grid_spacing is not None)]
+    for name, given in said:
+        if given:
+            msg = f"{name} is for the built-in stages; parameter files decide it by themselves"
+            raise SettingsError(msg)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from cnnmetric.types import VectorImage
 
 WARPED, TRANSFORM, DISPLACEMENT = "warped.nii.gz", "transform.h5", "displacement.nii.gz"
 LOG, FIELD, JACOBIAN = "log.json", "deformation.nii.gz", "jacobian.nii.gz"
+CHECKSUMS = "sha256"  # of files that belong to the log, by name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,7 +101,9 @@ class RegistrationResult(SpatialTransform):
                                        is a displacement field, the first one names
                                        ``deformation.nii.gz`` beside it by its full path
         ``jacobian.nii.gz``            if asked for: the Jacobian determinant of the transform
-        ``log.json``                   versions, settings, choices, times and metric values
+        ``log.json``                   versions, settings, choices, times and metric values; the
+                                       grids of both images and the SHA-256 of ``transform.h5``,
+                                       for :func:`cnnmetric.load_transform`
         ============================== ==========================================================
 
         Parameters
@@ -129,6 +133,8 @@ class RegistrationResult(SpatialTransform):
         check_place(place, overwrite=overwrite)
         try:
             place.mkdir(parents=True, exist_ok=True)
+            # Written last: a folder without it is no whole result.
+            (place / LOG).unlink(missing_ok=True)
             itk.imwrite(self.warped_image, str(place / WARPED))
             written = [place / WARPED]
             for name, wanted in ((DISPLACEMENT, displacement), (JACOBIAN, jacobian)):
@@ -141,7 +147,8 @@ class RegistrationResult(SpatialTransform):
                     written.append(place / name)
             itk.transformwrite(self.transform, str(place / TRANSFORM), compression=True)
             written += [place / TRANSFORM, *self._save_for_transformix(place)]
-            text = json.dumps(self.log, indent=2, allow_nan=False)
+            log = {**self.log, CHECKSUMS: {TRANSFORM: checksum(place / TRANSFORM)}}
+            text = json.dumps(log, indent=2, allow_nan=False)
             (place / LOG).write_text(text + "\n", encoding="utf-8")
         except (OSError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1]
@@ -169,6 +176,12 @@ class RegistrationResult(SpatialTransform):
     def _field_of(self, transform: Transform) -> VectorImage:
         displacement = warping.displacement_of(transform, self.target)
         return warping.vector_image(displacement, self.target)
+
+
+def checksum(file: Path) -> str:
+    """Return the SHA-256 of a file, by which a saved transform and its log know each other."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_place(folder: Path, *, overwrite: bool) -> None:

@@ -11,6 +11,7 @@ import itk
 import numpy as np
 
 from cnnmetric.errors import DataError
+from cnnmetric.files.points.point_set import PointSet
 from cnnmetric.images import warping
 from cnnmetric.images.arrays import image_like
 from cnnmetric.images.conversion import as_itk
@@ -97,14 +98,14 @@ class SpatialTransform:
         ----------
         given
             An image in the space of the source, of any kind that :func:`cnnmetric.register` takes,
-            or points in the space of the target, an array or list of shape (n, dimension), in
-            mm.
+            or points in the space of the target: an array or list of shape (n, dimension), in
+            mm, or what :func:`cnnmetric.read_points` returns.
         labels
             The image is a label map: nearest neighbour, and whole numbers as they are.
 
         Returns
         -------
-        image or numpy.ndarray
+        image, numpy.ndarray or PointSet
             Of an image: the same kind of image on the grid of the target, interpolated linearly, 0
             where the source has nothing. Of points: T(x) of each, in the space of the source.
 
@@ -114,6 +115,8 @@ class SpatialTransform:
             If the image cannot be used, a label is no whole number, or the points are of another
             shape.
         """
+        if isinstance(given, PointSet):
+            return given.moved(self.apply(given.positions))
         if isinstance(given, (np.ndarray, list)):
             return warping.map_points(self.transform, self._points(np.asarray(given)))
         if labels:

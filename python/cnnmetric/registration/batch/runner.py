@@ -30,10 +30,11 @@ from types import FrameType
 from typing import IO
 from typing import Any
 
+from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import RegistrationError
 from cnnmetric.errors import SettingsError
-from cnnmetric.evaluation import job as job_module
-from cnnmetric.evaluation.job import Job
+from cnnmetric.registration.batch import job as job_module
+from cnnmetric.registration.batch.job import Job
 
 CONNECT_SECONDS = 20
 _THREADS = (
@@ -58,7 +59,7 @@ class _Children:
         """Run a process that leads a session of its own, and return its exit status."""
         with self._lock:
             if self._stopped:
-                msg = "the evaluation has been stopped"
+                msg = "the run has been stopped"
                 raise RegistrationError(msg)
             process = subprocess.Popen(
                 command,
@@ -117,6 +118,8 @@ def run_all(
     ------
     SettingsError
         If no scheduler answers at the address.
+    CompatibilityError
+        If Dask is needed and not installed.
     """
     with ExitStack() as stack:
         executor = _cluster(scheduler, stack) if scheduler else _this_machine(workers, stack)
@@ -125,14 +128,15 @@ def run_all(
             try:
                 record = future.result()
             except Exception as error:  # of Dask, for example a worker without cnnmetric
-                record = job_module.empty_record(futures[future])
-                record["failure"] = f"the registration could not be started: {error}"
+                record = futures[future].empty_record()
+                record[job_module.FAILURE] = f"the registration could not be started: {error}"
             yield record
 
 
 def run_in_process(job: Job) -> dict[str, Any]:
     """Run a job in a new process; return its record, or that of a failure if the process died."""
-    environment = {**os.environ, **dict.fromkeys(_THREADS, str(job.threads))}
+    threads = dict.fromkeys(_THREADS, str(job.threads)) if job.threads else {}
+    environment = {**os.environ, **threads}
     with (
         tempfile.TemporaryDirectory() as folder,
         (Path(folder) / "output.txt").open("w+", encoding="utf-8", errors="replace") as out,
@@ -146,9 +150,11 @@ def run_in_process(job: Job) -> dict[str, Any]:
             return record
         out.seek(0)
         last = " / ".join(out.read().strip().splitlines()[-_LINES_SHOWN:])
-    record = job_module.empty_record(job)
+    record = job.empty_record()
     cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-    record["failure"] = f"the process of the registration died ({cause}): {last or 'no message'}"
+    record[job_module.FAILURE] = (
+        f"the process of the registration died ({cause}): {last or 'no message'}"
+    )
     return record
 
 
@@ -171,8 +177,8 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 def default_workers(threads: int) -> int:
-    """Return how many processes of so many threads the machine has cores for."""
-    return max(1, len(os.sched_getaffinity(0)) // threads)
+    """Return how many processes of so many threads the machine has cores for; of 0 threads, one."""
+    return max(1, len(os.sched_getaffinity(0)) // threads) if threads else 1
 
 
 def _this_machine(workers: int, stack: ExitStack) -> Executor:
@@ -186,8 +192,14 @@ def _this_machine(workers: int, stack: ExitStack) -> Executor:
 
 
 def _cluster(scheduler: str, stack: ExitStack) -> Executor:
-    from distributed import Client
-
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        msg = (
+            f"a cluster needs the package {error.name}: pip install distributed, here and where "
+            "the workers run, or leave --scheduler out"
+        )
+        raise CompatibilityError(msg) from error
     try:
         client = stack.enter_context(Client(scheduler, timeout=CONNECT_SECONDS))
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read and write points by the name of the file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import ModuleType
+
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
+from cnnmetric.files.output import atomic_path
+from cnnmetric.files.points import csv_table
+from cnnmetric.files.points import elastix_points
+from cnnmetric.files.points import slicer_fcsv
+from cnnmetric.files.points import slicer_markups
+from cnnmetric.files.points.point_set import PointSet
+from cnnmetric.types import Image
+
+_FORMATS: dict[str, ModuleType] = {
+    suffix: module
+    for module in (elastix_points, slicer_markups, slicer_fcsv, csv_table)
+    for suffix in module.SUFFIXES
+}
+KNOWN = ", ".join(_FORMATS)
+
+
+def is_points_file(file: Path) -> bool:
+    """Tell whether a file has the name of a file of points."""
+    return _suffix(file) is not None
+
+
+def read_points(file: str | Path, *, grid: Image | None = None) -> PointSet:
+    """Read points from a file.
+
+    Parameters
+    ----------
+    file
+        Of elastix (``.txt``, ``.pts``), of 3D Slicer (``.mrk.json``, ``.fcsv``), or a table
+        (``.csv``) with the columns x, y, z. What is RAS in the file is LPS in the result.
+    grid
+        Image whose voxels a file of elastix counts, if it holds indices.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or has another form.
+    """
+    path = Path(file)
+    suffix = _suffix(path)
+    if suffix is None:
+        msg = f"{path} has not the name of a file of points; known are {KNOWN}"
+        raise DataError(msg)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"{path} cannot be read as points ({error}); save it as text in UTF-8"
+        raise DataError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read as points: {error.strerror or error}"
+        raise DataError(msg) from error
+    try:
+        points: PointSet = _FORMATS[suffix].read(text, place=str(path), grid=grid)
+    except csv.Error as error:
+        msg = f"{path} cannot be read as comma-separated text: {error}"
+        raise DataError(msg) from error
+    return points
+
+
+def check_points_file(file: Path, *, overwrite: bool) -> str:
+    """Return the suffix of a file that points may be written to, and refuse others.
+
+    Raises
+    ------
+    SettingsError
+        If the file exists and may not be replaced, or its name is of no known format.
+    """
+    suffix = _suffix(file)
+    if suffix is None:
+        msg = f"points cannot be written to {file}; name a file that ends in one of {KNOWN}"
+        raise SettingsError(msg)
+    if file.exists() and not overwrite:
+        msg = f"{file} exists; name another file, or say --overwrite (in Python overwrite=True)"
+        raise SettingsError(msg)
+    return suffix
+
+
+def write_points(points: PointSet, file: str | Path, *, overwrite: bool = False) -> None:
+    """Write points to a file, whole or not at all.
+
+    In the format that they were read from, everything else of that file is written, too; in
+    another one, positions and labels are, where it has labels.
+
+    Parameters
+    ----------
+    points
+        As of :func:`read_points`.
+    file
+        Named as there.
+    overwrite
+        Replace a file that exists.
+
+    Raises
+    ------
+    SettingsError
+        As :func:`check_points_file`.
+    DataError
+        If the format does not hold such points, or the file cannot be written.
+    """
+    path = Path(file)
+    suffix = check_points_file(path, overwrite=overwrite)
+    text = _FORMATS[suffix].write(points)
+    try:
+        with atomic_path(path) as replacement:
+            replacement.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror or error}"
+        raise DataError(msg) from error
+
+
+def _suffix(file: Path) -> str | None:
+    name = file.name.lower()
+    return next((suffix for suffix in _FORMATS if name.endswith(suffix)), None)
