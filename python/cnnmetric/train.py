@@ -19,22 +19,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(
         PROGRAM,
         lambda: _train(arguments),
-        interrupted="interrupted; --resume goes on from the last checkpoint",
+        interrupted="interrupted; --resume goes on from the last checkpoint, if there is one",
     )
 
 
-def _train(arguments: Sequence[str] | None) -> None:
+def _train(arguments: Sequence[str] | None) -> int:
     # Imported here, so that a missing PyTorch is one line of advice and not a traceback.
-    from cnnmetric.training.loop import train
+    from cnnmetric.training.command import run
     from cnnmetric.training.settings import TrainingSettings
 
     parser = parser_for(TrainingSettings, DESCRIPTION, prog=f"python -m {PROGRAM}")
-    settings = settings_from(parser.parse_args(arguments))
-    progress = train(settings)
-    print(
-        f"wrote {settings.out} after {progress.step} steps "
-        f"({progress.seconds:.0f} s of training) and its record {settings.record}"
-    )
+    return run(settings_from(parser.parse_args(arguments)), program=PROGRAM)
 
 
 if __name__ == "__main__":
