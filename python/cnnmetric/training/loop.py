@@ -157,7 +157,7 @@ def _train_on_images(
     validator = Validator(held_out, objective, settings) if held_out else None
     descend(settings, objective, optimizer, sampler, progress, validator, processes)
     _keep_best(objective.network, progress)
-    # Of a pair that was trained on where there is no other one; the record says so.
+    # Of a pair that was trained on where there is no other one, which the record tells.
     progress.curves = [
         curve.record()
         for pair in (held_out or real[-1:])
