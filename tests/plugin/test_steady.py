@@ -148,6 +148,7 @@ def test_trained_2d_network_registers(tmp_path: Path) -> None:
     table = write_pairs(tmp_path, shape=(40, 44))
     model = tmp_path / "net.onnx"
     words = [str(table), "--modalities", "T1,T2", "--out", str(model), "--dimension", "2"]
+    words += ["--preset", "simonovsky2016", "--hold-out", "none"]
     words += ["--channels", "4", "--kernels", "5", "3", "--strides", "2", "1"]
     words += ["--steps", "20", "--batch-size", "8", "--device", "cpu"]
     assert train.main(words) == 0

@@ -10,9 +10,13 @@ from typing import Any
 import itk
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
+from cnnmetric.training.data.pairs import PairFiles
+from cnnmetric.training.data.pairs import sha256
 from cnnmetric.training.networks.architecture import Layer
-from cnnmetric.training.settings import DEFAULTS
+from cnnmetric.training.presets import ARCHITECTURES
+from cnnmetric.training.presets import PAPER_PRESET
 from cnnmetric.training.settings import TrainingSettings
 
 SMALL_NETWORK: dict[str, Any] = {
@@ -24,7 +28,7 @@ SMALL_NETWORK: dict[str, Any] = {
 
 def self_similarity_layers() -> tuple[Layer, ...]:
     """Return the default learned layers of that architecture."""
-    values = DEFAULTS["self-similarity"]
+    values = ARCHITECTURES["self-similarity"]
     return tuple(map(Layer, values["channels"], values["kernels"], values["strides"]))
 
 
@@ -34,6 +38,30 @@ def blobs(shape: Sequence[int], *, seed: int = 0) -> NDArray[np.float32]:
     for axis in range(noise.ndim):
         noise = np.roll(noise, -1, axis) + noise + np.roll(noise, 1, axis)
     return np.asarray(np.where(noise > 0, 200, 100) + 3 * noise, dtype=np.float32)
+
+
+def anatomy(seed: int, shape: Sequence[int]) -> NDArray[np.int64]:
+    """Return tissues 1 to 3 in an uneven ellipsoid; another seed is another subject."""
+    rng = np.random.default_rng(seed)
+    rough = gaussian_filter(rng.standard_normal(shape), 2)
+    axes = np.meshgrid(*[np.linspace(-1.3, 1.3, n) for n in shape], indexing="ij")
+    wavy = gaussian_filter(rng.standard_normal(shape), 7)
+    inside = sum(axis**2 for axis in axes) < 1 + 0.15 * wavy / wavy.std()
+    tissues = 1 + np.digitize(rough, np.quantile(rough[inside], [1 / 3, 2 / 3]))
+    return np.where(inside, tissues, 0)
+
+
+def render(
+    first: NDArray[np.int64], second: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return images in [0, 1] of two anatomies, in two contrasts."""
+    rng = np.random.default_rng(9)
+
+    def image(tissues: NDArray[np.int64], contrast: Sequence[float]) -> NDArray[np.float32]:
+        noise = rng.normal(0, 0.02, tissues.shape) * (tissues > 0)
+        return np.clip(np.array(contrast)[tissues] + noise, 0, 1).astype(np.float32)
+
+    return image(first, (0, 0.3, 0.6, 0.9)), image(second, (0, 0.9, 0.5, 0.2))
 
 
 def write_image(
@@ -105,9 +133,19 @@ def write_pairs(folder: Path, *, count: int = 2, shape: Sequence[int] = (14, 15,
     return table
 
 
+def hashes(pairs: Sequence[PairFiles]) -> dict[Path, str]:
+    """Return the SHA-256 of every image file."""
+    return {path: sha256(path) for pair in pairs for path in pair.paths}
+
+
 def settings(folder: Path, **changes: Any) -> TrainingSettings:
-    """Return settings of a run that takes a second."""
+    """Return settings of a run that takes a second, of the paper's preset with all pairs."""
+    held_out = changes.keys() & {"training_pairs", "validation"}
+    goes_on = changes.keys() & {"resume", "export_only"}
     values: dict[str, Any] = {
+        "preset": PAPER_PRESET,
+        "hold_out": None if held_out else "none",
+        "overwrite": not goes_on,
         "pairs": folder / "pairs.csv",
         "modalities": "T1,T2",
         "out": folder / "model.onnx",

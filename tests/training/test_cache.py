@@ -14,11 +14,11 @@ import torch
 
 from cnnmetric.errors import DataError
 from cnnmetric.training.data.cache import cached_pair
-from cnnmetric.training.data.pairs import hashes
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.data.pairs import read_pairs
 from cnnmetric.training.loop import train
 from support.training_images import blobs
+from support.training_images import hashes
 from support.training_images import settings
 from support.training_images import write_image
 from support.training_images import write_pairs
@@ -80,7 +80,8 @@ READ = """
 import resource, sys
 from pathlib import Path
 from cnnmetric.training.data.cache import cached_pair
-from cnnmetric.training.data.pairs import hashes, read_pairs
+from cnnmetric.training.data.pairs import read_pairs
+from support.training_images import hashes
 from support.training_images import settings
 
 folder = Path(sys.argv[1])

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +15,12 @@ import pytest
 from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import settings_from
 from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.settings import FREE_ON_RESUME
 from cnnmetric.training.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "studies" / "options"
+MODELS = sorted(file.stem for file in (ROOT / "models").glob("*.onnx"))
 ALONE = ("base", "self-similarity-k3")
 VARIANTS = sorted({file.stem for file in FOLDER.glob("*.txt")}.difference(ALONE))
 
@@ -27,6 +31,19 @@ def read(*names: str) -> TrainingSettings:
     settings = settings_from(parser_for(TrainingSettings, "").parse_args(words))
     assert isinstance(settings, TrainingSettings)
     return settings
+
+
+@pytest.mark.parametrize("card", MODELS)
+def test_the_command_on_a_card_is_that_of_its_record(card: str) -> None:
+    page = (ROOT / "models" / f"{card}.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^    python -m cnnmetric\.train (.*?[^\\])$", page, re.M | re.S)
+    words = shlex.split(command.replace("\\\n", " "))
+    settings = settings_from(parser_for(TrainingSettings, "").parse_args(words))
+    found = json.loads(json.dumps(settings.as_record()))
+    shipped = json.loads((ROOT / "models" / f"{card}.json").read_text())["settings"]
+    shared = (found.keys() & shipped.keys()) - FREE_ON_RESUME
+    assert len(shared) > 25
+    assert {name: found[name] for name in shared} == {name: shipped[name] for name in shared}
 
 
 @pytest.mark.parametrize("name", VARIANTS)

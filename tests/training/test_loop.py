@@ -147,7 +147,8 @@ def test_record_tells_settings_versions_data_and_curve(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     assert record["settings"]["momentum"] == 0.9
     assert record["final_loss"] == pytest.approx(np.mean(progress.losses[-100:]))
-    assert set(record["data_sha256"]) == {f"{i}_{m}.nii.gz" for i in (0, 1) for m in ("T1", "T2")}
+    assert (record["settings"]["preset"], record["number_of_files"]) == ("simonovsky2016", 4)
+    assert len(record["data_sha256"]) == 64
     assert record["versions"]["torch"] == torch.__version__
     assert len(record["curve"]["loss"]) == 2
     assert str(tmp_path) not in json.dumps(record)
@@ -183,6 +184,13 @@ def test_bfloat16_and_two_dimensions(tmp_path: Path) -> None:
     assert (tmp_path / "model.onnx").is_file()
 
 
+def test_the_recommended_preset_in_two_dimensions(tmp_path: Path) -> None:
+    write_pairs(tmp_path, shape=(60, 61))
+    small = {"channels": (4, 4), "kernels": (3, 1), "strides": (2, 1), "crops": 1}
+    progress = train(settings(tmp_path, preset="recommended", dimension=2, steps=2, **small))
+    assert [curve["axis"] for curve in progress.curves] == ["y", "x"]
+
+
 def test_rates_of_the_schedules(tmp_path: Path) -> None:
     constant = settings(tmp_path, steps=1000)
     assert {learning_rate(constant, step) for step in (0, 500, 999)} == {0.01}
@@ -198,6 +206,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     table = write_pairs(tmp_path)
     out = tmp_path / "new" / "net.onnx"
     words = [str(table), "--modalities", "T1,T2", "--out", str(out), "--steps", "2"]
+    words += ["--preset", "simonovsky2016", "--hold-out", "none"]
     words += [
         "--channels",
         "4",
@@ -215,6 +224,9 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert program.main(words) == 0
     assert "after 2 steps" in capsys.readouterr().out
     assert out.is_file()
+    assert program.main(words) == 1
+    assert "net.onnx, net.checkpoint.pt, net.json" in capsys.readouterr().err
+    words.append("--overwrite")
     assert program.main([*words[:1], "--modalities", "T1,PD", *words[3:]]) == 1
     assert "has no column PD" in capsys.readouterr().err
 
@@ -225,7 +237,7 @@ def test_interruption_says_how_to_go_on(
     def interrupted(settings: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cnnmetric.training.loop.train", interrupted)
+    monkeypatch.setattr("cnnmetric.training.command.train", interrupted)
     words = ["pairs.csv", "--modalities", "T1,T2", "--out", str(tmp_path / "m.onnx")]
     assert program.main(words) == 130
     assert "--resume" in capsys.readouterr().err

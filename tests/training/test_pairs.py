@@ -14,11 +14,11 @@ import torch
 from cnnmetric.errors import DataError
 from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.data.pairs import PairFiles
-from cnnmetric.training.data.pairs import hashes
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.data.pairs import read_pairs
 from cnnmetric.training.loop import train
 from support.training_images import blobs
+from support.training_images import hashes
 from support.training_images import settings
 from support.training_images import write_image
 from support.training_images import write_pairs
@@ -42,7 +42,7 @@ def test_table_gives_files_and_skips_rows_without_a_modality(tmp_path: Path) -> 
         ("1_T1.nii.gz", "1_T2.nii.gz"),
     ]
     expected = hashlib.sha256((tmp_path / "1_T2.nii.gz").read_bytes()).hexdigest()
-    assert hashes(pairs)["1_T2.nii.gz"] == expected
+    assert hashes(pairs)[tmp_path / "1_T2.nii.gz"] == expected
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_dicom_series_are_folders(tmp_path: Path) -> None:
     before = hashes([files])
     next(first.iterdir()).unlink()
     after = hashes([files])
-    assert before["T2.nrrd"] == after["T2.nrrd"]
-    assert before["T1"] != after["T1"]
+    assert before[tmp_path / "T2.nrrd"] == after[tmp_path / "T2.nrrd"]
+    assert before[first] != after[first]
 
 
 def test_folders_without_one_series(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ NAMES = {
     "models": Entry("list the installed models, or add one"),
     "train": Entry(
         "train a model on aligned pairs of images",
-        interrupted="interrupted; --resume goes on from the last checkpoint",
+        interrupted="interrupted; --resume goes on from the last checkpoint, if there is one",
     ),
     "evaluate": Entry(
         "compare registration methods on labelled images",

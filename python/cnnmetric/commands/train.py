@@ -7,15 +7,11 @@ from cnnmetric.commands.command import Command
 from cnnmetric.training.settings import TrainingSettings
 
 
-def run(settings: TrainingSettings) -> None:
-    """Train, and say where the model is."""
-    from cnnmetric.training.loop import train
+def run(settings: TrainingSettings) -> int:
+    """Train, and say where the model is and how good it is; return the exit status."""
+    from cnnmetric.training import command
 
-    progress = train(settings)
-    print(
-        f"wrote {settings.out} after {progress.step} steps "
-        f"({progress.seconds:.0f} s of training) and its record {settings.record}"
-    )
+    return command.run(settings, program="cnnmetric train")
 
 
 COMMANDS = {

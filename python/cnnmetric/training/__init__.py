@@ -13,7 +13,9 @@ from cnnmetric.errors import CompatibilityError
 _missing = [name for name in ("torch", "onnx", "tqdm") if importlib.util.find_spec(name) is None]
 if _missing:
     msg = (
-        f"training needs {' and '.join(_missing)}, which registration does not: "
-        "install with  pip install 'cnnmetric[train]'"
+        f"training needs {' and '.join(_missing)}, which registration does not. In the folder of "
+        "cnnmetric's sources: pip install '.[train]'; with a wheel: pip install "
+        "'cnnmetric-VERSION.whl[train]', the file's own name. Without a GPU, install PyTorch "
+        "first, by PyTorch's own instructions for a CPU build, which is many times smaller"
     )
     raise CompatibilityError(msg)

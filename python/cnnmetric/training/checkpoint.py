@@ -29,7 +29,7 @@ class Progress:
     spacing
         Voxel size of the model in mm.
     hashes
-        SHA-256 of every image by its name in the table.
+        SHA-256 of every image by its name in the table; not for others to see.
     seconds
         Time spent in steps, over all sessions of the run.
     validations
@@ -39,7 +39,14 @@ class Progress:
     processes
         How many processes trained together.
     curves
-        The metric around the true alignment of held-out pairs, see `validation.shift_curves`.
+        The metric around the true alignment of held-out pairs, or of one that was trained on if
+        none is held out, see `validation.shift_curves`.
+    held_out
+        Subjects of the held-out pairs.
+    not_held_out
+        Why there is none, to follow "since".
+    misaligned
+        Labels of the pairs that look misaligned.
     """
 
     spacing: float
@@ -51,6 +58,9 @@ class Progress:
     best: dict[str, torch.Tensor] | None = None
     processes: int = 1
     curves: list[dict[str, Any]] = field(default_factory=list)
+    held_out: list[str] = field(default_factory=list)
+    not_held_out: str = ""
+    misaligned: list[str] = field(default_factory=list)
 
     @property
     def best_step(self) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import statistics
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,26 +20,31 @@ from tqdm import tqdm
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
-from cnnmetric.files.output import check_file
 from cnnmetric.training import checkpoint
 from cnnmetric.training.checkpoint import Progress
 from cnnmetric.training.data.cache import cached_pair
-from cnnmetric.training.data.material import MaterialFiles
 from cnnmetric.training.data.material import find_materials
 from cnnmetric.training.data.material import load_material
 from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.data.pairs import PairFiles
-from cnnmetric.training.data.pairs import hashes
 from cnnmetric.training.data.pairs import load_pair
-from cnnmetric.training.data.pairs import read_pairs
 from cnnmetric.training.data.pairs import sha256
 from cnnmetric.training.export.model_file import ModelDescription
 from cnnmetric.training.export.model_file import export_model
+from cnnmetric.training.holdout import Split
+from cnnmetric.training.holdout import split
+from cnnmetric.training.interruption import Interrupted
+from cnnmetric.training.interruption import StopRequest
+from cnnmetric.training.interruption import ignore_interrupts
+from cnnmetric.training.interruption import stop_on_signals
+from cnnmetric.training.interruption import unless_stopped
 from cnnmetric.training.log import draw_curve
 from cnnmetric.training.log import write_log
 from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.objectives import Objective
 from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.outputs import check_outputs
+from cnnmetric.training.pair_check import check_pairs
 from cnnmetric.training.processes import ALONE
 from cnnmetric.training.processes import Processes
 from cnnmetric.training.record import summary
@@ -61,15 +68,16 @@ def train(settings: TrainingSettings) -> Progress:
     DataError
         If table, images or checkpoint cannot be used.
     SettingsError
-        If a file cannot be written, a resumed run had other settings, the device is not there, or
-        no pair is left to validate on.
+        If a file cannot be written or is there already, a resumed run had other settings, the
+        device is not there, or no pair is left to validate on.
+    Interrupted
+        After Ctrl-C or SIGTERM, with a checkpoint.
     CNNMetricError
         If the loss is no longer finite.
     ModelError
         If the exported file does not compute what the network computes.
     """
-    for file in settings.outputs:
-        check_file(file, option="--out")
+    check_outputs(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -105,12 +113,12 @@ def _train_on_images(
     optimizer: torch.optim.Optimizer,
     processes: Processes,
 ) -> Progress:
-    files, held_out = _split(settings, find_materials(settings))
-    digests = hashes([*(pair for item in files for pair in item.pairs), *held_out])
-    digests |= {path.name: sha256(path) for item in files for path in item.label_maps}
+    chosen = split(settings, find_materials(settings))
+    digests = {path: sha256(path) for path in chosen.files}
+    named = _named(digests, chosen.files)
     progress = checkpoint.load(settings, objective.network, optimizer) if settings.resume else None
-    if progress and progress.hashes != digests:
-        changed = sorted(set(progress.hashes.items()) ^ set(digests.items()))
+    if progress and progress.hashes != named:
+        changed = sorted(set(progress.hashes.items()) ^ set(named.items()))
         msg = (
             f"the images differ from those of the run in {settings.checkpoint} "
             f"({', '.join(sorted({name for name, _ in changed}))}); train without --resume"
@@ -128,60 +136,56 @@ def _train_on_images(
             return load_pair(item, settings)
         return cached_pair(item, settings, digests)
 
-    materials = [load_material(item, load) for item in files]
+    materials = [load_material(item, load) for item in chosen.materials]
+    held_out = [load(item) for item in chosen.held_out]
+    real = [pair for item in materials if item.kind == "real" for pair in item.pairs]
     if progress is None:
         spacing = settings.spacing or statistics.median(
             pair.spacing for item in materials for pair in item.pairs
         )
         progress = Progress(
-            spacing=float(f"{spacing:.6g}"), hashes=digests, processes=processes.size
+            spacing=float(f"{spacing:.6g}"),
+            hashes=named,
+            processes=processes.size,
+            held_out=[pair.subject for pair in chosen.held_out],
+            not_held_out=_why_none(chosen),
+            misaligned=check_pairs(
+                [*real, *held_out], strict=settings.strict_pairs, tell=processes.first
+            ),
         )
     sampler = objective.sampler(materials, settings)
-    validation = [load(item) for item in held_out]
-    validator = Validator(validation, objective, settings) if validation else None
+    validator = Validator(held_out, objective, settings) if held_out else None
     descend(settings, objective, optimizer, sampler, progress, validator, processes)
     _keep_best(objective.network, progress)
+    # Of a pair that was trained on where there is no other one, which the record tells.
     progress.curves = [
-        curve.record() for pair in validation for curve in shift_curves(objective.network, pair)
+        curve.record()
+        for pair in (held_out or real[-1:])
+        for curve in shift_curves(objective.network, pair)
     ]
     return progress
 
 
-def _split(
-    settings: TrainingSettings, files: list[MaterialFiles]
-) -> tuple[list[MaterialFiles], list[PairFiles]]:
-    """Return what to train on and the pairs to validate on.
+def _named(digests: Mapping[Path, str], files: Mapping[Path, str]) -> dict[str, str]:
+    """Return digests by name; a name that two files share gets a number."""
+    found: dict[str, str] = {}
+    for path, name in files.items():
+        key, number = name, 1
+        while found.get(key, digests[path]) != digests[path]:
+            number += 1
+            key = f"{name} ({number})"
+        found[key] = digests[path]
+    return found
 
-    Raises
-    ------
-    DataError
-        If one is in both.
-    SettingsError
-        If ``training_pairs`` leaves none to validate on.
-    """
-    if settings.validation is not None:
-        held_out = read_pairs(settings.validation, settings.modality_names)
-        both = {pair.paths[0].resolve() for item in files for pair in item.pairs} & {
-            pair.paths[0].resolve() for pair in held_out
-        }
-        if both:
-            msg = (
-                f"{', '.join(sorted(map(str, both)))} would be trained on and validated on; take "
-                f"it out of {settings.validation} or of what is trained on"
-            )
-            raise DataError(msg)
-        return files, held_out
-    number = settings.training_pairs
-    if not number:
-        return files, []
-    pairs = files[-1].pairs  # the real ones come last
-    if number >= len(pairs):
-        msg = (
-            f"--training-pairs {number} leaves none of the {len(pairs)} pairs of "
-            f"{settings.sources[-1].path} to validate on; lower it, or leave it out"
-        )
-        raise SettingsError(msg)
-    return [*files[:-1], replace(files[-1], pairs=pairs[:number])], list(pairs[number:])
+
+def _why_none(chosen: Split) -> str:
+    """Return why no pair is held out, to follow "since"."""
+    if chosen.held_out:
+        return ""
+    subjects = {pair.subject for pair in chosen.real}
+    if len(subjects) > 1:
+        return "--hold-out none was asked for"
+    return "there is only one pair" if subjects else "there is no real pair"
 
 
 def descend(
@@ -199,6 +203,8 @@ def descend(
     ------
     CNNMetricError
         If the loss is no longer finite; the last checkpoint is from before.
+    Interrupted
+        After Ctrl-C or SIGTERM and the end of the step; the checkpoint is of that step.
     """
     device = _device(settings)
     network = objective.network
@@ -210,6 +216,7 @@ def descend(
         batch_size=None,
         sampler=processes.steps(progress.step, settings.steps),
         num_workers=settings.workers,
+        worker_init_fn=ignore_interrupts,
     )
     bar = tqdm(
         batches,
@@ -219,44 +226,86 @@ def descend(
         total=settings.steps,
         disable=not processes.first,
     )
+    before = progress.step
     started = time.monotonic()
-    for batch in bar:
-        step = progress.step
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, step)
-        loss, right = objective.loss(batch, device)
-        measures = torch.stack([loss.detach(), right])
-        processes.average([measures])
-        value, accuracy = measures.tolist()
-        if not math.isfinite(value):
-            bar.close()
+    with stop_on_signals() as request:
+        for batch in unless_stopped(bar, request):
+            stop = _step(settings, objective, optimizer, batch, progress, processes, request)
+            now = time.monotonic()
+            progress.seconds += now - started
+            started = now
+            _show(bar, progress, patches=objective.size() * processes.size)
+            last = progress.step == settings.steps
+            if validator and (last or progress.step % settings.validate_every == 0):
+                validator.validate(progress, device)
+            if last or stop:
+                break
+            if processes.first and progress.step % settings.checkpoint_every == 0:
+                _save(settings, network, optimizer, progress)
+        bar.close()
+        if progress.step == 0:
+            msg = "interrupted before the first step; nothing was written"
+            raise Interrupted(msg, request.signal)
+        if processes.first and progress.step > before:
+            _save(settings, network, optimizer, progress)
+        if progress.step < settings.steps:
             msg = (
-                f"the loss is {value} at step {step}: training has diverged; lower "
-                f"--learning-rate (now {settings.learning_rate:g}) or use --precision float32"
+                f"interrupted after step {progress.step} of {settings.steps}, which is in the "
+                f"checkpoint {settings.checkpoint}; the same command with --resume goes on"
             )
-            raise CNNMetricError(msg)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        processes.average(weight.grad for weight in network.parameters())
-        optimizer.step()
-        progress.losses.append(value)
-        progress.accuracies.append(accuracy)
-        now = time.monotonic()
-        progress.seconds += now - started
-        started = now
-        rate = (bar.format_dict["rate"] or 0) * objective.size() * processes.size
-        bar.set_postfix_str(
-            f"loss {statistics.fmean(progress.losses[-100:]):.3f}, "
-            f"accuracy {statistics.fmean(progress.accuracies[-100:]):.3f}, "
-            f"{rate:.0f} patches/s",
-            refresh=False,
+            raise Interrupted(msg, request.signal or signal.SIGTERM)
+
+
+def _step(
+    settings: TrainingSettings,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    batch: Any,
+    progress: Progress,
+    processes: Processes,
+    request: StopRequest,
+) -> bool:
+    """Take one step; return whether one of the processes was asked to stop after it."""
+    step = progress.step
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(settings, step)
+    loss, right = objective.loss(batch, _device(settings))
+    asked = torch.full_like(right, bool(request.signal))
+    measures = torch.stack([loss.detach(), right, asked])
+    processes.average([measures])
+    value, accuracy, stop = measures.tolist()
+    if not math.isfinite(value):
+        msg = (
+            f"the loss is {value} at step {step}: training has diverged; lower "
+            f"--learning-rate (now {settings.learning_rate:g}) or use --precision float32"
         )
-        last = progress.step == settings.steps
-        if validator and (last or progress.step % settings.validate_every == 0):
-            validator.validate(progress, device)
-        if processes.first and (last or progress.step % settings.checkpoint_every == 0):
-            checkpoint.save(settings, network, optimizer, progress)
-            write_log(settings.log, progress)
+        raise CNNMetricError(msg)
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    processes.average(weight.grad for weight in objective.network.parameters())
+    optimizer.step()
+    progress.losses.append(value)
+    progress.accuracies.append(accuracy)
+    return bool(stop)
+
+
+def _show(bar: tqdm[Any], progress: Progress, *, patches: int) -> None:
+    rate = (bar.format_dict["rate"] or 0) * patches
+    bar.set_postfix_str(
+        f"loss {statistics.fmean(progress.losses[-100:]):.3f}, "
+        f"accuracy {statistics.fmean(progress.accuracies[-100:]):.3f}, {rate:.0f} patches/s",
+        refresh=False,
+    )
+
+
+def _save(
+    settings: TrainingSettings,
+    network: PatchNetwork,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    checkpoint.save(settings, network, optimizer, progress)
+    write_log(settings.log, progress)
 
 
 def _keep_best(network: PatchNetwork, progress: Progress) -> None:

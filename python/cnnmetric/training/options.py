@@ -10,6 +10,10 @@ from typing import Literal
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
 from cnnmetric.training.networks.similarities import SIMILARITIES
+from cnnmetric.training.presets import NO_CROP
+from cnnmetric.training.presets import RECOMMENDED
+from cnnmetric.training.presets import Preset
+from cnnmetric.training.presets import in_presets
 
 PAPER = "paper, Section 2.2"
 OURS = "ours"
@@ -17,7 +21,10 @@ OURS = "ours"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(Settings):
-    """The options by themselves; `TrainingSettings` knows what they mean together."""
+    """The options by themselves; `TrainingSettings` knows what they mean together.
+
+    Where the default is None and the type says otherwise, the preset has it.
+    """
 
     pairs: Path | None = setting(
         None,
@@ -46,10 +53,23 @@ class TrainingOptions(Settings):
         source=OURS,
     )
 
+    preset: Preset = setting(
+        RECOMMENDED,
+        help_text="what options that are left out are set to; recommended: as the shipped model "
+        "t1t2-fine was trained, but for its label maps; simonovsky2016: the paper's network and "
+        "training; an option that is given counts in either",
+        source=OURS,
+    )
+    hold_out: str | None = setting(
+        None,
+        help_text="the subject to validate on and not to train on, by its name in the first column "
+        "of the table; none: train on all; by default the last one, where there are two or more",
+        source=OURS,
+    )
     training_pairs: int = setting(
         0,
         help_text="train on the first so many pairs of the table and validate on the others; 0 "
-        "trains on all",
+        "leaves that to --hold-out",
         source="the paper's k",
         minimum=0,
     )
@@ -73,10 +93,13 @@ class TrainingOptions(Settings):
         3, help_text="dimension of images and network", source=PAPER, minimum=2, maximum=3
     )
     architecture: Literal["two-channel", "pseudo-siamese", "self-similarity"] = setting(
-        "two-channel",
-        help_text="two-channel; pseudo-siamese, with half of the channels for each image until the "
-        "last two layers, which the paper advises against; or descriptors on top of fixed "
-        "self-similarities, trained to find each patch's partner",
+        None,
+        help_text=in_presets(
+            "two-channel; pseudo-siamese, with half of the channels for each image until the "
+            "last two layers, which the paper advises against; or descriptors on top of fixed "
+            "self-similarities, trained to find each patch's partner",
+            "architecture",
+        ),
         source="paper; self-similarity is ours",
     )
     channels: tuple[int, ...] = setting(
@@ -127,19 +150,28 @@ class TrainingOptions(Settings):
     )
     batch_size: int = setting(128, help_text="patch pairs per step", source=PAPER, minimum=1)
     steps: int = setting(
-        5000, help_text="steps of gradient descent", source="ours; not in the paper", minimum=1
+        None,
+        help_text=in_presets("steps of gradient descent", "steps"),
+        source="ours; not in the paper",
+        minimum=1,
     )
     schedule: Literal["constant", "one-cycle"] = setting(
-        "constant",
-        help_text="learning rate over the run; one-cycle rises for 10 % of the steps, then falls "
-        "to 0",
+        None,
+        help_text=in_presets(
+            "learning rate over the run; one-cycle rises for 10 % of the steps, then falls to 0",
+            "schedule",
+        ),
         source="paper; one-cycle is ours",
     )
 
     similarities: tuple[str, ...] = setting(
         (),
-        help_text="fixed first layers of self-similarity: context, by default alone, and any of "
-        f"{', '.join(SIMILARITIES[1:])}",
+        help_text=in_presets(
+            "fixed first layers of self-similarity: context and any of "
+            f"{', '.join(SIMILARITIES[1:])}",
+            "similarities",
+            architecture="self-similarity",
+        ),
         source=OURS,
     )
     crops: int = setting(6, help_text="crops per step of self-similarity", source=OURS, minimum=1)
@@ -173,8 +205,10 @@ class TrainingOptions(Settings):
     )
 
     scale: tuple[float, float] = setting(
-        (0.6, 1.6),
-        help_text="range of the patch's magnification on the image, log-uniform",
+        None,
+        help_text=in_presets(
+            "range of the patch's magnification on the image, log-uniform", "scale"
+        ),
         source="varied in the paper; the range is ours",
         above=0,
     )
@@ -188,16 +222,21 @@ class TrainingOptions(Settings):
     )
     mirroring: bool = setting(True, help_text="mirror each axis with probability 1/2", source=PAPER)
     max_gamma: float = setting(
-        1.0,
-        help_text="largest factor of the exponent applied to a patch's intensities, drawn for each "
-        "channel between its inverse and itself; 1 is off",
-        source="off as in the paper",
+        None,
+        help_text=in_presets(
+            "largest factor of the exponent applied to a patch's intensities, drawn for each "
+            "channel between its inverse and itself; 1 is off",
+            "max_gamma",
+        ),
+        source="off in the paper",
         minimum=1,
     )
     max_gain: float = setting(
-        1.0,
-        help_text="largest factor applied to a patch's intensities, drawn likewise; 1 is off",
-        source="off as in the paper",
+        None,
+        help_text=in_presets(
+            "largest factor applied to a patch's intensities, drawn likewise; 1 is off", "max_gain"
+        ),
+        source="off in the paper",
         minimum=1,
     )
     patch_centres: Literal["anywhere", "anatomy"] = setting(
@@ -244,13 +283,16 @@ class TrainingOptions(Settings):
         minimum=0,
         maximum=1,
     )
-    crop_margin: int | None = setting(
+    crop_margin: int = setting(
         None,
-        help_text="keep of each pair only the bounding box of what is not background, and this "
-        "margin",
+        help_text=in_presets(
+            "keep of each pair only the bounding box of what is not background, and this margin; "
+            f"{NO_CROP} keeps the whole images",
+            "crop_margin",
+        ),
         unit="voxels",
-        source="off as in the paper",
-        minimum=0,
+        source="off in the paper",
+        minimum=NO_CROP,
     )
     spacing: float | None = setting(
         None,
@@ -292,5 +334,21 @@ class TrainingOptions(Settings):
     export_only: bool = setting(
         False,
         help_text="export the checkpoint beside --out as it is, without training",
+        source=OURS,
+    )
+    overwrite: bool = setting(
+        False,
+        help_text="train anew where --out, or a file that is written beside it, exists",
+        source=OURS,
+    )
+    strict_pairs: bool = setting(
+        False,
+        help_text="stop before training where a pair looks misaligned, and do not only warn",
+        source=OURS,
+    )
+    record_names: bool = setting(
+        False,
+        help_text="write names and SHA-256 of the images into model and run record; file names "
+        "are often patients' names",
         source=OURS,
     )

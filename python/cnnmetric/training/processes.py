@@ -64,3 +64,8 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+def is_first() -> bool:
+    """Whether this is the process that tells, before or after all have joined."""
+    return os.environ.get("RANK", "0") == "0"  # of torchrun

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,13 @@ WINDOW = 100
 
 
 def summary(settings: TrainingSettings, progress: Progress) -> dict[str, Any]:
-    """Return the summary that also travels inside the model: no curves, no machine."""
+    """Return the summary that also travels inside the model: no curves, no machine.
+
+    Names of files and subjects are in it only if the settings say so.
+    """
+    names = settings.record_names
     return {
-        "settings": settings.as_record(),
+        "settings": settings.as_record(names=names),
         "spacing": progress.spacing,
         "steps": progress.step,
         "final_loss": float(np.mean(progress.losses[-WINDOW:])),
@@ -33,7 +38,10 @@ def summary(settings: TrainingSettings, progress: Progress) -> dict[str, Any]:
         "averaged_over_steps": min(WINDOW, progress.step),
         "exported_step": progress.best_step,
         "processes": progress.processes,
-        "data_sha256": progress.hashes,
+        "number_of_files": len(progress.hashes),
+        "data_sha256": progress.hashes if names else _digest(progress.hashes),
+        "held_out_pairs": len(progress.held_out),
+        "pairs_that_look_misaligned": progress.misaligned,
     }
 
 
@@ -61,10 +69,16 @@ def write_record(path: Path, settings: TrainingSettings, progress: Progress) -> 
     }
     record["validation"] = {
         "step_loss_accuracy": progress.validations,
+        "curves_of": "held-out pairs" if progress.held_out else "a pair that was trained on",
         "curves": progress.curves,
     }
     with atomic_path(path) as temporary:
         temporary.write_text(json_text(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _digest(hashes: dict[str, str]) -> str:
+    """Return one SHA-256 of all files together, from which that of none can be told."""
+    return hashlib.sha256("".join(sorted(hashes.values())).encode()).hexdigest()
 
 
 def _means(values: list[float]) -> list[float]:

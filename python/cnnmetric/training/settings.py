@@ -15,32 +15,24 @@ from cnnmetric.training.data.sources import KINDS
 from cnnmetric.training.data.sources import Source
 from cnnmetric.training.networks.similarities import SIMILARITIES
 from cnnmetric.training.options import TrainingOptions
-
-# What an architecture is trained with unless the user says otherwise.
-_OF_PATCHES: dict[str, Any] = {
-    "channels": (96, 192, 256, 512),
-    "kernels": (5, 3, 3, 1, 1),
-    "strides": (2, 2, 1, 1, 1),
-    "learning_rate": 0.01,
-}
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "two-channel": _OF_PATCHES,
-    "pseudo-siamese": _OF_PATCHES,
-    "self-similarity": {
-        "channels": (24, 64, 64, 32),
-        "kernels": (3, 3, 1, 1),
-        "strides": (1, 2, 1, 1),
-        "learning_rate": 0.001,
-        "similarities": ("context",),
-    },
-}
+from cnnmetric.training.presets import defaults
 
 # These say how the program was called this time, not what was trained.
-CALL = frozenset({"resume", "export_only"})
+CALL = frozenset({"resume", "export_only", "overwrite", "strict_pairs", "record_names"})
+# Names of files and subjects, which may be patients'.
+NAMES = frozenset({"pairs", "source", "validation", "hold_out", "cache", "out"})
+# Of `hold_out`: no pair.
+NO_PAIR = "none"
 # These may differ when an interrupted run is continued, since they do not shape the result.
 FREE_ON_RESUME = frozenset(
-    {"pairs", "source", "validation", "cache", "out", "threads", "workers", "checkpoint_every"}
+    {
+        *("pairs", "source", "validation", "cache", "out", "threads", "workers"),
+        *("checkpoint_every", "preset"),
+    }
 )
+
+# Options whose 0 or empty value stands for the architecture's.
+_EMPTY = frozenset({"channels", "kernels", "strides", "learning_rate", "similarities"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +40,11 @@ class TrainingSettings(TrainingOptions):
     """Train the metric on aligned image pairs and export it as one .onnx file."""
 
     def __post_init__(self) -> None:
-        """Fill in the architecture's own values, then check all of them."""
-        for name, value in DEFAULTS.get(self.architecture, {}).items():
-            if not getattr(self, name):
+        """Fill in the preset's and the architecture's values, then check all of them."""
+        for name, value in defaults(self.preset, self.architecture).items():
+            given = getattr(self, name)
+            # Of an option whose default is not None, "nothing" is 0 or empty.
+            if given is None or (name in _EMPTY and not given):
                 object.__setattr__(self, name, value)
         super().__post_init__()
 
@@ -108,13 +102,23 @@ class TrainingSettings(TrainingOptions):
         """All files that a run writes."""
         return self.out, self.checkpoint, self.record, self.log, self.curve
 
-    def as_record(self) -> dict[str, Any]:
-        """Return what was trained as JSON values; of files only the name, not where they lay."""
+    def as_record(self, *, names: bool = True) -> dict[str, Any]:
+        """Return what was trained as JSON values.
+
+        Parameters
+        ----------
+        names
+            Include the names of files, never where they lay, and of the subject held out.
+        """
         record = to_record(self) | {"source": list(map(str, self.sources)), "out": self.out.name}
         for name in ("pairs", "validation", "cache"):
             path = getattr(self, name)
             record[name] = path and path.name
-        return {name: value for name, value in record.items() if name not in CALL}
+        left_out = CALL if names else CALL | NAMES
+        record = {name: value for name, value in record.items() if name not in left_out}
+        if not names:
+            record["sources"] = [f"{source.kind}:{source.weight:g}" for source in self.sources]
+        return record
 
 
 def _modalities_differ(settings: TrainingSettings) -> bool:
@@ -161,6 +165,15 @@ RULES: dict[str, Callable[[TrainingSettings], bool]] = {
     ),
     "--training-pairs and --validation exclude each other": (
         lambda s: not s.training_pairs or s.validation is None
+    ),
+    "--hold-out excludes --training-pairs and --validation": (
+        lambda s: s.hold_out in (None, NO_PAIR) or (not s.training_pairs and s.validation is None)
+    ),
+    "--hold-out needs a table of real pairs": (
+        lambda s: s.hold_out in (None, NO_PAIR) or "real" in _kinds(s)
+    ),
+    "--overwrite excludes --resume and --export-only": (
+        lambda s: not s.overwrite or not (s.resume or s.export_only)
     ),
     "--kernels and --strides must have one value more than --channels, or as many for "
     "self-similarity": _layers_match,

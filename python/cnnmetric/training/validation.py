@@ -67,7 +67,7 @@ class ShiftCurve:
     Attributes
     ----------
     pair
-        Name.
+        The label of `AlignedPair`.
     axis
         ``"x"``, ``"y"`` or ``"z"``.
     shifts
@@ -127,5 +127,5 @@ def shift_curves(network: PatchNetwork, pair: AlignedPair) -> list[ShiftCurve]:
             .item()
             for shift in shifts
         ]
-        curves.append(ShiftCurve(pair=pair.name, axis=name, shifts=shifts, values=tuple(values)))
+        curves.append(ShiftCurve(pair=pair.label, axis=name, shifts=shifts, values=tuple(values)))
     return curves

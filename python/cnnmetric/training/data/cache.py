@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ _SETTINGS = ("dimension", "lower_quantile", "upper_quantile", "crop_margin")
 
 
 def cached_pair(
-    files: PairFiles, settings: TrainingSettings, digests: dict[str, str]
+    files: PairFiles, settings: TrainingSettings, digests: Mapping[Path, str]
 ) -> AlignedPair:
     """Return a pair whose images are mapped from a file of the cache, which is made if needed.
 
@@ -35,7 +37,7 @@ def cached_pair(
     settings
         Of the run; ``cache`` is the folder.
     digests
-        SHA-256 of the files by name, of `pairs.hashes`: changed images are prepared anew.
+        SHA-256 of the files, of `pairs.sha256`: changed images are prepared anew.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def cached_pair(
     """
     assert settings.cache is not None
     record = settings.as_record()
-    content = [*(digests[name] for name in files.names), *(record[name] for name in _SETTINGS)]
+    content = [*(digests[path] for path in files.paths), *(record[name] for name in _SETTINGS)]
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
     images, about = (settings.cache / f"{key}.{suffix}" for suffix in ("npy", "json"))
     if not about.is_file():
@@ -54,11 +56,13 @@ def cached_pair(
                 np.save(stream, pair.images.numpy())
             # Written last: who finds it finds the images complete.
             with atomic_path(about) as temporary:
-                temporary.write_text(json.dumps({"name": pair.name, "spacing": pair.spacing}))
+                temporary.write_text(json.dumps({"spacing": pair.spacing}))
         except OSError as error:
             msg = f"cannot write prepared images to --cache {settings.cache}: {error}"
             raise DataError(msg) from error
     found = json.loads(about.read_text(encoding="utf-8"))
     # "c" allows writing to memory, which PyTorch insists on, and never writes to the file.
     mapped = torch.from_numpy(np.load(images, mmap_mode="c"))
-    return AlignedPair(images=mapped, spacing=found["spacing"], name=files.names[0])
+    return AlignedPair(
+        images=mapped, spacing=found["spacing"], name=files.names[0], label=files.label
+    )

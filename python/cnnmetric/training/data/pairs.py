@@ -21,6 +21,7 @@ from cnnmetric.metric.normalisation import normalise
 from cnnmetric.metric.normalisation import quantile_range
 from cnnmetric.training.data.ixi import find_ixi
 from cnnmetric.training.data.sources import ANY
+from cnnmetric.training.presets import NO_CROP
 from cnnmetric.training.settings import TrainingSettings
 from cnnmetric.types import Image
 
@@ -34,10 +35,24 @@ FOREGROUND = 0.02
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The two images of one subject: as named in the table, and where they are."""
+    """The two images of one subject.
+
+    Attributes
+    ----------
+    names
+        As in the table.
+    paths
+        Where they are.
+    subject
+        As in the table's first column, or the first name.
+    label
+        What to call the pair where no name may be seen, such as ``"pair 1"``.
+    """
 
     names: tuple[str, str]
     paths: tuple[Path, Path]
+    subject: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,11 +68,14 @@ class AlignedPair:
         Edge of the (cubic) voxels in mm.
     name
         The first file's name, for messages.
+    label
+        Of `PairFiles`, for what is passed on.
     """
 
     images: torch.Tensor
     spacing: float
     name: str
+    label: str = ""
 
 
 def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
@@ -74,15 +92,21 @@ def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
     """
     if table.is_dir():
         return [
-            PairFiles(names=(first.name, second.name), paths=(first, second))
+            PairFiles(
+                names=(first.name, second.name),
+                paths=(first, second),
+                subject=first.name.rpartition("-")[0],
+            )
             for first, second in find_ixi(table, modalities)
         ]
     pairs = []
     every = modalities == (ANY, ANY)
     for row in read_table(table, role="pairs", columns=() if every else modalities):
+        head = next(iter(row))
         columns = list(row)[1:] if every else modalities
         cells = [row[name] for name in columns if row[name]]
-        pairs += [_files(table, *names) for names in combinations(cells, 2)]
+        subject = row[head] if head not in columns else ""
+        pairs += [_files(table, *names, subject=subject) for names in combinations(cells, 2)]
     if not pairs:
         wanted = "two images" if every else f"both {modalities[0]} and {modalities[1]}"
         msg = f"{table} has no row with {wanted}; add at least one"
@@ -115,8 +139,12 @@ def read_images(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
     return pairs
 
 
-def _files(table: Path, first: str, second: str) -> PairFiles:
-    return PairFiles(names=(first, second), paths=(table.parent / first, table.parent / second))
+def _files(table: Path, first: str, second: str, subject: str = "") -> PairFiles:
+    return PairFiles(
+        names=(first, second),
+        paths=(table.parent / first, table.parent / second),
+        subject=subject or first,
+    )
 
 
 def _check_files(table: Path, pairs: list[PairFiles]) -> None:
@@ -124,15 +152,6 @@ def _check_files(table: Path, pairs: list[PairFiles]) -> None:
     if missing:
         msg = f"{table} names files that do not exist: {', '.join(missing)}; correct the table"
         raise DataError(msg)
-
-
-def hashes(pairs: list[PairFiles]) -> dict[str, str]:
-    """Return the SHA-256 of every image file under its name in the table."""
-    return {
-        name: sha256(path)
-        for pair in pairs
-        for name, path in zip(pair.names, pair.paths, strict=True)
-    }
 
 
 def sha256(path: Path) -> str:
@@ -167,11 +186,14 @@ def load_pair(files: PairFiles, settings: TrainingSettings) -> AlignedPair:
         )
         raise DataError(msg)
     stack = np.stack(arrays)
-    if settings.crop_margin is not None:
-        stack = _crop(stack, settings.crop_margin)
+    if settings.crop_margin != NO_CROP:
+        stack = stack[(slice(None), *content_box(stack, settings.crop_margin))]
     spacing = float(np.mean(grid.GetSpacing()))
     return AlignedPair(
-        images=torch.from_numpy(np.ascontiguousarray(stack)), spacing=spacing, name=files.names[0]
+        images=torch.from_numpy(np.ascontiguousarray(stack)),
+        spacing=spacing,
+        name=files.names[0],
+        label=files.label,
     )
 
 
@@ -281,15 +303,17 @@ def _same_grid(image: Image, grid: Any) -> bool:
     )
 
 
-def _crop(stack: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
-    """Return the bounding box of voxels above 0 in either channel, widened by the margin."""
+def content_box(stack: NDArray[np.float32], margin: int) -> tuple[slice, ...]:
+    """Return the bounding box of voxels above 0 in either channel, widened by a margin."""
     content: NDArray[np.bool_] = np.any(stack > 0, axis=0)
-    box: list[slice] = [slice(None)]
+    if not content.any():
+        return tuple(slice(None) for _ in range(content.ndim))
+    box = []
     for axis in range(content.ndim):
         others = tuple(other for other in range(content.ndim) if other != axis)
         inside = np.flatnonzero(content.any(axis=others))
         box.append(slice(max(int(inside[0]) - margin, 0), int(inside[-1]) + margin + 1))
-    return stack[tuple(box)]
+    return tuple(box)
 
 
 def _times(size: tuple[int, ...]) -> str:
