@@ -2,8 +2,8 @@
 #include "cnnmetricModelDirectory.h"
 
 #include "cnnmetricError.h"
+#include "cnnmetricFiles.h"
 
-#include <filesystem>
 #include <set>
 
 namespace cnnmetric
@@ -12,25 +12,30 @@ namespace cnnmetric
 namespace
 {
 
-std::filesystem::path &
+const std::string extension = ".onnx";
+
+std::string &
 ModelDirectory()
 {
-  static std::filesystem::path directory;
+  static std::string directory;
   return directory;
+}
+
+bool
+EndsWith(const std::string & text, const std::string & end)
+{
+  return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
 std::string
 ListInstalledModels()
 {
   std::set<std::string> names;
-  if (std::filesystem::is_directory(ModelDirectory()))
+  for (const std::string & file : ListFolder(ModelDirectory()))
   {
-    for (const auto & entry : std::filesystem::directory_iterator(ModelDirectory()))
+    if (EndsWith(file, extension))
     {
-      if (entry.path().extension() == ".onnx")
-      {
-        names.insert('"' + entry.path().stem().string() + '"');
-      }
+      names.insert('"' + file.substr(0, file.size() - extension.size()) + '"');
     }
   }
   std::string list;
@@ -53,18 +58,17 @@ SetModelDirectory(const std::string & directory)
 std::string
 FindModel(const std::string & nameOrPath)
 {
-  const std::filesystem::path path = nameOrPath;
-  if (path.extension() == ".onnx" || path.has_parent_path())
+  if (EndsWith(nameOrPath, extension) || nameOrPath.find('/') != std::string::npos)
   {
     return nameOrPath;
   }
-  const std::filesystem::path installed = ModelDirectory() / (nameOrPath + ".onnx");
-  if (nameOrPath.empty() || !std::filesystem::is_regular_file(installed))
+  const std::string installed = ModelDirectory() + '/' + nameOrPath + extension;
+  if (nameOrPath.empty() || !IsFile(installed))
   {
     throw ModelError("CNNMetricModel \"" + nameOrPath + "\" is not an installed model (installed: " +
                      ListInstalledModels() + "). Give one of these names, or the path of an .onnx file.");
   }
-  return installed.string();
+  return installed;
 }
 
 } // namespace cnnmetric

@@ -132,7 +132,7 @@ ReadModelInformation(const OrtSession & session, const std::string & path)
   {
     throw ModelError(
       "Model '" + path + "' has format version " + std::to_string(version) + "; this cnnmetric reads up to version " +
-      std::to_string(ModelInformation::SupportedFormatVersion) + ". Upgrade with: pip install --upgrade cnnmetric");
+      std::to_string(ModelInformation::SupportedFormatVersion) + ". Install a later cnnmetric");
   }
 
   ModelInformation information;
