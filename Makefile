@@ -21,7 +21,7 @@ SANITIZE_TESTS := tests/metric tests/plugin/test_error_messages.py tests/plugin/
 	tests/plugin/test_steady.py tests/registration/test_itkv4_registration.py tests/registration/test_registration.py \
 	--deselect tests/plugin/test_steady.py::test_memory_stays_flat
 
-.PHONY: help demo test test-slow sanitize lint format build clean FORCE
+.PHONY: help demo test test-slow sanitize lint format build wheel sdist clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -64,6 +64,14 @@ format: $(VENV)/made-dev ## format all sources
 
 build: $(VENV)/made-package ## build the package and install it in .venv
 
+wheel: $(VENV)/made-release ## build the wheel of this Python in dist/
+	@$(BIN)/python scripts/build_wheel.py
+
+sdist: $(VENV)/made-release ## build the source distribution in dist/
+	@$(BIN)/python -m build --sdist --no-isolation --outdir dist . > build/sdist.log 2>&1 || { \
+		cat build/sdist.log; exit 1; } >&2
+	@ls dist/*.tar.gz
+
 clean: ## remove what was built; .venv, with what was downloaded, stays
 	@rm -rf build dist python/*.egg-info $(VENV)/made-package
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -93,6 +101,12 @@ $(VENV)/made-dev: $(VENV)/made-base
 	@echo 'Installing torch and the packages for tests and lint in $(VENV) (some minutes)'
 	@$(BIN)/python scripts/list_requirements.py dev > $(VENV)/requirements-dev.txt
 	@$(PIP) install -r $(VENV)/requirements-dev.txt
+	@touch $@
+
+$(VENV)/made-release: $(VENV)/made-base
+	@mkdir -p build
+	@$(BIN)/python scripts/list_requirements.py release > $(VENV)/requirements-release.txt
+	@$(PIP) install -r $(VENV)/requirements-release.txt
 	@touch $@
 
 # Not editable, so that tests run what users get. `build/` keeps the compiled objects, but not the copies
