@@ -5,7 +5,7 @@
 /** Included before every file (see CMakeLists.txt), so that a library that is linked against a new glibc also loads with
  * glibc 2.28, as the wheels of ITK and elastix do. These functions have a newer version, or moved to another library;
  * the version named here is in every glibc for x86-64. */
-#if defined(__GNUC__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 __asm__(".symver exp, exp@GLIBC_2.2.5");
 __asm__(".symver log, log@GLIBC_2.2.5");
 __asm__(".symver pow, pow@GLIBC_2.2.5");
