@@ -26,7 +26,7 @@ THREAD_TESTS := tests/metric/test_shared_objects.py tests/metric/test_blocks.py 
 	tests/metric/test_itkv4.py \
 	--deselect tests/metric/test_shared_objects.py::test_threads_share_a_metric_for_itkv4
 
-.PHONY: help demo test test-slow sanitize sanitize-threads lint format build clean FORCE
+.PHONY: help demo test test-slow sanitize sanitize-threads lint format build wheel sdist clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -83,6 +83,14 @@ format: $(VENV)/made-dev ## format all sources
 
 build: $(VENV)/made-package ## build the package and install it in .venv
 
+wheel: $(VENV)/made-release ## build the wheel of this Python in dist/
+	@$(BIN)/python scripts/build_wheel.py
+
+sdist: $(VENV)/made-release ## build the source distribution in dist/
+	@$(BIN)/python -m build --sdist --no-isolation --outdir dist . > build/sdist.log 2>&1 || { \
+		cat build/sdist.log; exit 1; } >&2
+	@ls dist/*.tar.gz
+
 clean: ## remove what was built; .venv, with what was downloaded, stays
 	@rm -rf build dist python/*.egg-info $(VENV)/made-package
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -112,6 +120,12 @@ $(VENV)/made-dev: $(VENV)/made-base
 	@echo 'Installing torch and the packages for tests and lint in $(VENV) (some minutes)'
 	@$(BIN)/python scripts/list_requirements.py dev > $(VENV)/requirements-dev.txt
 	@$(PIP) install -r $(VENV)/requirements-dev.txt
+	@touch $@
+
+$(VENV)/made-release: $(VENV)/made-base
+	@mkdir -p build
+	@$(BIN)/python scripts/list_requirements.py release > $(VENV)/requirements-release.txt
+	@$(PIP) install -r $(VENV)/requirements-release.txt
 	@touch $@
 
 # Not editable, so that tests run what users get. `build/` keeps the compiled objects, but not the copies

@@ -18,6 +18,7 @@ import tomllib
 from importlib import import_module
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension
 from setuptools import find_packages
@@ -32,6 +33,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from fetch_headers import HeadersError  # noqa: E402 (needs the line above)
 from fetch_headers import check_platform  # noqa: E402
 from fetch_headers import find_headers  # noqa: E402
+from long_description import long_description  # noqa: E402
 
 
 class CMakeBuild(build_ext):
@@ -99,11 +101,15 @@ def start_over_if_changed(folder: Path, configure: list[str]) -> None:
     record.write_text(current, encoding="utf-8")
 
 
+def pyproject() -> dict[str, Any]:
+    """Return what pyproject.toml says."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
 def check_wheels() -> None:
     """Refuse to link against any other release of the ITK wheels than the pinned ones."""
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        requirements = tomllib.load(file)["build-system"]["requires"]
-    for requirement in requirements:
+    for requirement in pyproject()["build-system"]["requires"]:
         package, _, version = requirement.partition("==")
         if version and package.startswith("itk"):
             try:
@@ -179,7 +185,11 @@ def main() -> None:
         check_platform()
     except HeadersError as error:
         sys.exit(f"error: {error}")
+    urls = pyproject()["project"]["urls"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     setup(
+        long_description=long_description(readme, source=urls.get("Source")),
+        long_description_content_type="text/markdown",
         packages=[*find_packages("python"), "cnnmetric.elastix_params", "cnnmetric.models"],
         # CMake knows the sources; this makes the wheel one of this platform and this Python.
         ext_modules=[Extension(f"cnnmetric.{name}", sources=[]) for name in ("_core", "_itkv4")],

@@ -2,8 +2,8 @@
 """Fetch single Debian packages by version and checksum, without touching this machine's apt.
 
 The archive's address is taken from the machine's own apt configuration, only the suite is another
-one. apt runs with its own source list, package lists and cache in a temporary folder; the user's
-proxy and credentials stay in force.
+one; or the variable CNNMETRIC_DEBIAN_ARCHIVE names it. apt runs with its own source list, package
+lists and cache in a temporary folder; the user's proxy and credentials stay in force.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+VARIABLE = "CNNMETRIC_DEBIAN_ARCHIVE"
 ALIASES = ("oldstable", "stable", "testing", "unstable")
 
 
@@ -105,7 +106,11 @@ def _explain(
         f"found {', '.join(seen[package.name]) or 'none'}"
         for package in left
     ]
-    return "\n".join(["The Debian archive has moved on to other versions:", *lines, *failures])
+    advice = (
+        f"Set {VARIABLE} to the address of Debian's snapshot archive of a day when it had them."
+    )
+    first = "The Debian archive has moved on to other versions:"
+    return "\n".join([first, *lines, *failures, advice])
 
 
 def _verify(file: Path, sha256: str) -> None:
@@ -119,10 +124,16 @@ def _verify(file: Path, sha256: str) -> None:
 
 
 def debian_archives() -> list[str]:
-    """Return the addresses of the Debian archives that this machine's apt is set up to use."""
+    """Return the addresses of the Debian archives that this machine's apt is set up to use.
+
+    Another one can be named in the environment: a mirror, on a system that is not Debian, or the
+    archive as it was on a day when it had the wanted versions, which Debian keeps.
+    """
     if not all(shutil.which(tool) for tool in ("apt-get", "apt-cache", "dpkg-deb")):
         msg = "apt-get is needed to fetch packages from Debian and is not installed here."
         raise ArchiveError(msg)
+    if named := os.environ.get(VARIABLE):
+        return [named.rstrip("/")]
     fields = "$(ORIGIN)|$(LABEL)|$(CODENAME)|$(RELEASE)|$(SITE)"
     command = ["apt-get", "indextargets", "--format", fields, "Created-By: Packages"]
     # The second form is for a machine that was never updated, a fresh container for one: then apt
@@ -144,7 +155,7 @@ def debian_archives() -> list[str]:
         found = ", ".join(sorted({name for name in origins if name})) or "none"
         msg = (
             f"No Debian archive is configured on this {system.get('NAME', 'Linux')} machine "
-            f"(apt sources found: {found})."
+            f"(apt sources found: {found}). Set {VARIABLE} to the address of one."
         )
         raise ArchiveError(msg)
     return list(dict.fromkeys(archives))

@@ -11,6 +11,7 @@ elastix and ONNX Runtime's C API. What is fetched is kept in a cache, nothing is
 
 Each folder can be named instead (``ITK_INCLUDE_DIR``, ``ELASTIX_SOURCE_DIR``,
 ``ONNXRUNTIME_INCLUDE_DIR``, as environment variable or as option); then it is checked and used.
+``CNNMETRIC_DEBIAN_ARCHIVE`` names another Debian archive than that of this machine's apt.
 Only the standard library is needed.
 """
 
@@ -20,6 +21,7 @@ import argparse
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -260,6 +262,14 @@ def _extract(archive: tarfile.TarFile, keep: tuple[str, ...], destination: Path)
             file.write_bytes(content.read())
 
 
+def _copy(folders: Mapping[str, Path], destination: Path) -> dict[str, Path]:
+    """Copy each folder, under the first word of its variable: itk, elastix, onnxruntime."""
+    copies = {name: destination.resolve() / name.partition("_")[0].lower() for name in folders}
+    for variable, folder in folders.items():
+        shutil.copytree(folder, copies[variable])  # fails if it is there
+    return copies
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the three folders as ``VARIABLE=folder`` lines."""
     parser = argparse.ArgumentParser(description="Find or download the headers for the build.")
@@ -274,12 +284,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="where downloads are kept (default: %(default)s)"
     )
+    parser.add_argument(
+        "--copy-to",
+        type=Path,
+        metavar="DIR",
+        help="copy the three folders there, to carry them to another machine or into a container",
+    )
     parser.set_defaults(cache=default_cache())
     options = vars(parser.parse_args(arguments))
-    cache = options.pop("cache")
+    cache, destination = options.pop("cache"), options.pop("copy_to")
     try:
         folders = find_headers(options, cache=cache)
-    except HeadersError as error:
+        if destination:
+            folders = _copy(folders, destination)
+    except (HeadersError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for variable, folder in folders.items():

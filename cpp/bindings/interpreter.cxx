@@ -86,8 +86,10 @@ End()
   State &                      state = GetState();
   std::unique_lock<std::mutex> lock(state.mutex);
   state.ender = std::this_thread::get_id();
-  state.changed.wait_for(lock, longestOfCallback, [&state] { return state.inPython == 0; });
-  state.changed.wait_for(lock, longestOfWork, [&state] { return state.working == 0; });
+  // By the system's clock, as to wait by the steady one needs glibc 2.30.
+  const auto now = [] { return std::chrono::system_clock::now(); };
+  state.changed.wait_until(lock, now() + longestOfCallback, [&state] { return state.inPython == 0; });
+  state.changed.wait_until(lock, now() + longestOfWork, [&state] { return state.working == 0; });
   lock.unlock();
   PyEval_RestoreThread(thread);
 }

@@ -2,8 +2,8 @@
 #include "cnnmetricModelDirectory.h"
 
 #include "cnnmetricError.h"
+#include "cnnmetricFiles.h"
 
-#include <filesystem>
 #include <set>
 
 namespace cnnmetric
@@ -12,25 +12,32 @@ namespace cnnmetric
 namespace
 {
 
-std::vector<std::filesystem::path> &
+const std::string extension = ".onnx";
+
+std::vector<std::string> &
 ModelDirectories()
 {
-  static std::vector<std::filesystem::path> directories;
+  static std::vector<std::string> directories;
   return directories;
+}
+
+bool
+EndsWith(const std::string & text, const std::string & end)
+{
+  return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
 std::string
 ListInstalledModels()
 {
   std::set<std::string> names;
-  for (const auto & directory : ModelDirectories())
+  for (const std::string & directory : ModelDirectories())
   {
-    std::error_code unreadable; // then it holds none
-    for (const auto & entry : std::filesystem::directory_iterator(directory, unreadable))
+    for (const std::string & file : ListFolder(directory))
     {
-      if (entry.path().extension() == ".onnx")
+      if (EndsWith(file, extension))
       {
-        names.insert('"' + entry.path().stem().string() + '"');
+        names.insert('"' + file.substr(0, file.size() - extension.size()) + '"');
       }
     }
   }
@@ -48,24 +55,22 @@ ListInstalledModels()
 void
 SetModelDirectories(const std::vector<std::string> & directories)
 {
-  ModelDirectories().assign(directories.begin(), directories.end());
+  ModelDirectories() = directories;
 }
 
 std::string
 FindModel(const std::string & nameOrPath)
 {
-  const std::filesystem::path path = nameOrPath;
-  if (path.extension() == ".onnx" || path.has_parent_path())
+  if (EndsWith(nameOrPath, extension) || nameOrPath.find('/') != std::string::npos)
   {
     return nameOrPath;
   }
-  for (const auto & directory : ModelDirectories())
+  for (const std::string & directory : ModelDirectories())
   {
-    const std::filesystem::path installed = directory / (nameOrPath + ".onnx");
-    std::error_code             unreadable; // then it is not there
-    if (!nameOrPath.empty() && std::filesystem::is_regular_file(installed, unreadable))
+    const std::string installed = directory + '/' + nameOrPath + extension;
+    if (!nameOrPath.empty() && IsFile(installed))
     {
-      return installed.string();
+      return installed;
     }
   }
   throw ModelError("CNNMetricModel \"" + nameOrPath + "\" is not an installed model (installed: " +

@@ -130,9 +130,9 @@ ReadModelInformation(const OrtSession & session, const std::string & path)
   const unsigned int version = reader.WholeNumber("format_version", 1);
   if (version > ModelInformation::SupportedFormatVersion)
   {
-    throw ModelError(
-      "Model '" + path + "' has format version " + std::to_string(version) + "; this cnnmetric reads up to version " +
-      std::to_string(ModelInformation::SupportedFormatVersion) + ". Upgrade with: pip install --upgrade cnnmetric");
+    throw ModelError("Model '" + path + "' has format version " + std::to_string(version) +
+                     "; this cnnmetric reads up to version " +
+                     std::to_string(ModelInformation::SupportedFormatVersion) + ". Install a later cnnmetric");
   }
 
   ModelInformation information;

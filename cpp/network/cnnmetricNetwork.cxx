@@ -2,13 +2,13 @@
 #include "cnnmetricNetwork.h"
 
 #include "cnnmetricError.h"
+#include "cnnmetricFiles.h"
 #include "cnnmetricModelFile.h"
 #include "cnnmetricModelReader.h"
 #include "cnnmetricOnnxRuntime.h"
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <functional>
 #include <iterator>
 #include <numeric>
@@ -164,7 +164,7 @@ Network::Network(const std::string & path, const std::string & device, const uns
   : m_Implementation(std::make_unique<Implementation>())
 {
   const int deviceIndex = ParseDevice(device);
-  if (!std::filesystem::is_regular_file(path))
+  if (!IsFile(path))
   {
     throw ModelError("Model file '" + path +
                      "' does not exist. Give the name of an installed model or the path of an .onnx file.");

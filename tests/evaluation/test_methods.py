@@ -24,6 +24,7 @@ from cnnmetric.evaluation.methods.program import call
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.score import score_before
 from cnnmetric.images import warping
+from cnnmetric.plugin.installation import install_extra
 from support.evaluation_subjects import inverted_pair
 from support.evaluation_subjects import shifted_pair
 from support.evaluation_subjects import write_translation_parameters
@@ -129,7 +130,7 @@ def test_a_method_without_its_package_says_what_to_install() -> None:
         packages = ("picsl_greedy_of_tomorrow",)
 
     assert Missing.missing() == (
-        "greedy needs picsl_greedy_of_tomorrow: pip install 'cnnmetric[rivals]'"
+        f"greedy needs picsl_greedy_of_tomorrow. {install_extra('rivals')}"
     )
     assert issubclass(Missing, Method)
 

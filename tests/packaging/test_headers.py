@@ -116,6 +116,21 @@ def test_the_script_prints_the_folders(
     assert capsys.readouterr().out == "".join(f"{k}={v}\n" for k, v in named.items())
 
 
+def test_the_folders_are_copied_once_to_be_carried_elsewhere(
+    named: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [
+        f"--{variable.lower().replace('_', '-')}={folder}" for variable, folder in named.items()
+    ]
+    command = [*options, f"--copy-to={tmp_path / 'copy'}"]
+    assert fetch_headers.main(command) == 0
+    printed = dict(line.split("=") for line in capsys.readouterr().out.splitlines())
+    assert printed[ITK.variable] == str(tmp_path / "copy" / "itk")
+    assert find_headers(printed) == {k: Path(v) for k, v in printed.items()}
+    assert fetch_headers.main(command) == 1
+    assert "File exists" in capsys.readouterr().err
+
+
 def test_the_script_fails_with_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,7 +303,22 @@ def test_an_archive_that_has_moved_on_is_said_to_have(archive: Archive, tmp_path
     message = str(caught.value)
     assert "has moved on to other versions" in message
     assert "itk-dev: needed 5.4.7-1, found 5.4.8-1 (forky)" in message
+    assert "Set CNNMETRIC_DEBIAN_ARCHIVE to the address of Debian's snapshot archive" in message
     assert "ITK_INCLUDE_DIR=<folder with itkConfigure.h, ITK 5.4.7>" in message
+
+
+@NEEDS_APT
+def test_an_archive_that_the_user_names_is_asked_alone(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "snapshot"
+    shutil.copytree(archive.folder, kept)
+    archive.publish("forky", version="5.4.8-1", origin="Ubuntu")
+    update_apt()
+    with pytest.raises(HeadersError, match="Set CNNMETRIC_DEBIAN_ARCHIVE to the address"):
+        find_headers({}, cache=tmp_path / "cache")
+    monkeypatch.setenv("CNNMETRIC_DEBIAN_ARCHIVE", f"file:{kept}/")
+    assert ITK.variable in find_headers({}, cache=tmp_path / "cache")
 
 
 @NEEDS_APT

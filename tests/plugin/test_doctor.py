@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ import pytest
 
 import cnnmetric
 from cnnmetric.doctor.runner import run_probes
+from cnnmetric.plugin import compatibility
+from cnnmetric.plugin import installation
 
 PACKAGE = Path(cnnmetric.__file__).parent
 PIP = f"Run: {sys.executable} -m pip"
@@ -86,6 +89,10 @@ def test_healthy() -> None:
     assert found["metric for ITKv4"] == "class layout agrees"
     assert report["versions"]["itk-elastix"] == "0.25.3"
     assert "CPUExecutionProvider" in report["devices"]["ONNX Runtime"]
+    assert re.fullmatch(
+        r"\d+\.\d+ needed by ONNX Runtime; the driver (runs up to \d+\.\d+|is not there)",
+        report["devices"]["CUDA"],
+    )
     assert report["devices"]["cuda:0"].startswith("cannot be used: CUDA device 'cuda:0'")
     (model,) = [model for model in report["models"] if model["name"] == "t1t2"]
     assert model["state"] == "opens"
@@ -153,12 +160,27 @@ def test_onnxruntime_without_its_library(tmp_path: Path) -> None:
     assert advice.endswith("--force-reinstall")
 
 
+def test_onnxruntime_that_cannot_be_imported(tmp_path: Path) -> None:
+    package = tmp_path / "onnxruntime"
+    library = compatibility.onnxruntime_library()
+    (package / "capi").mkdir(parents=True)
+    (package / "capi" / library.name).symlink_to(library)
+    code = "raise ImportError('libstdc++.so.6: version GLIBCXX_9 not found')\n"
+    (package / "__init__.py").write_text(code, encoding="utf-8")
+    # The rest of the examination is other tests' business, and takes long.
+    itk = write_itk(tmp_path / "itk-in-front", "raise SystemExit(3)\n")
+    run = doctor("--json", path=[tmp_path, itk, PACKAGE.parent])
+    (what,) = [what for what in problems(run) if what.startswith("The package onnxruntime is dam")]
+    assert "GLIBCXX_9 not found" in what
+    assert problems(run)[what].startswith(f"{PIP} uninstall -y onnxruntime onnxruntime-gpu &&")
+
+
 def test_missing_compiled_part(copy: Path) -> None:
     compiled_part(copy).unlink()
     run = doctor("--json", path=[copy])
     (advice,) = [advice for what, advice in problems(run).items() if "holds no compiled" in what]
     assert run.returncode == 1
-    assert advice == f"{PIP} install --force-reinstall --no-deps cnnmetric"
+    assert advice == installation.reinstall()
 
 
 def test_damaged_compiled_part(copy: Path, tmp_path: Path) -> None:
@@ -168,7 +190,7 @@ def test_damaged_compiled_part(copy: Path, tmp_path: Path) -> None:
     (reason,) = [what for what in problems(run) if what.startswith("The plugin cannot be loaded")]
     assert run.returncode == 1
     assert "compiled part of cnnmetric could not be loaded" in reason
-    assert "pip install --force-reinstall --no-deps cnnmetric" in problems(run)[reason]
+    assert problems(run)[reason] == installation.reinstall()
 
 
 def test_library_that_crashes_when_it_is_loaded(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cnnmetric.errors import DataError
+from cnnmetric.plugin.installation import install_extra
 from cnnmetric.types import Image
 
 Volume = npt.NDArray[np.float32]
@@ -113,7 +114,7 @@ def load_anatomy() -> Anatomy:
 def _read(name: str) -> Any:
     package = importlib.util.find_spec("nilearn")
     if package is None or package.origin is None:
-        msg = "the demo's anatomy comes from the package nilearn; install it: pip install nilearn"
+        msg = f"the demo's anatomy comes from the package nilearn. {install_extra('demo')}"
         raise DataError(msg)
     file = Path(package.origin).parent / "datasets" / "data" / _FILE.format(name)
     if not file.is_file():

@@ -15,6 +15,7 @@ from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import SettingsError
 from cnnmetric.files.output import check_file
 from cnnmetric.files.output import json_text
+from cnnmetric.plugin.installation import install_extra
 
 if TYPE_CHECKING:
     from cnnmetric.demo.cases import Case
@@ -41,7 +42,7 @@ def run(settings: DemoSettings) -> None:
         from cnnmetric.demo.picture import draw
         from cnnmetric.images import warping
     except ModuleNotFoundError as error:
-        msg = f"the demo needs the package {error.name}; install it: pip install 'cnnmetric[demo]'"
+        msg = f"the demo needs the package {error.name}. {install_extra('demo')}"
         raise CompatibilityError(msg) from error
     _check_output(settings.output, FigureCanvasBase.get_supported_filetypes())
 

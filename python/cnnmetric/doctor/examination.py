@@ -19,6 +19,8 @@ from cnnmetric.doctor.report import Report
 from cnnmetric.doctor.runner import run_probes
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.plugin import compatibility
+from cnnmetric.plugin import gpu
+from cnnmetric.plugin import installation
 from cnnmetric.plugin import package_data
 from cnnmetric.registration import parameter_files
 
@@ -45,6 +47,7 @@ def examine() -> Report:
     if fit:
         tasks += ["plugin", "itkv4", *(f"model={file}" for file in files), f"cuda={folder}"]
     results = run_probes(tasks)
+    _check_onnxruntime(report, results["providers"])
     _check_plugin(report, results.get("plugin"))
     plugin_runs = report.registration_can_run
     _check_itkv4(report, results.get("itkv4") if plugin_runs else None)
@@ -59,7 +62,7 @@ def examine() -> Report:
     report.parameter_files = list(parameter_files.names())
     if not report.parameter_files:
         what = f"There are no parameter files in {report.parameter_file_folder}."
-        report.problems.append(Problem(what, compatibility.REINSTALL, stops_registration=False))
+        report.problems.append(Problem(what, installation.reinstall(), stops_registration=False))
     return report
 
 
@@ -89,15 +92,18 @@ def _check_packages(report: Report) -> None:
         fits = _try(report, f"{name} {requirement.specifier}", check, remedy)
         if fits and requirement in libraries:
             _try(report, f"library of {name}", libraries[requirement], remedy)
-    _try(report, "compiled part of cnnmetric", _compiled_part, compatibility.REINSTALL)
+    _try(report, "compiled part of cnnmetric", _compiled_part, installation.reinstall())
     if all(map(compatibility.installed_version, compatibility.ONNXRUNTIME.packages)):
         what = "onnxruntime and onnxruntime-gpu are both installed, in the same folder."
-        pip = f"{sys.executable} -m pip"
-        advice = (
-            f"Run: {pip} uninstall -y onnxruntime onnxruntime-gpu && "
-            f'{pip} install "{compatibility.ONNXRUNTIME.install}"'
-        )
-        report.problems.append(Problem(what, advice, stops_registration=False))
+        report.problems.append(Problem(what, _clean_onnxruntime(), stops_registration=False))
+
+
+def _clean_onnxruntime() -> str:
+    pip = f"{sys.executable} -m pip"
+    return (
+        f"Run: {pip} uninstall -y onnxruntime onnxruntime-gpu && "
+        f'{pip} install "{compatibility.ONNXRUNTIME.install}"'
+    )
 
 
 def _compiled_part() -> None:
@@ -147,7 +153,7 @@ def _check_plugin(report: Report, result: dict[str, Any] | None) -> None:
             report,
             name,
             f"The plugin cannot be loaded: {result['reason']}",
-            compatibility.REINSTALL,
+            installation.reinstall(),
         )
 
 
@@ -159,7 +165,7 @@ def _check_itkv4(report: Report, result: dict[str, Any] | None) -> None:
         report.checks.append(Check(name, "ok", "class layout agrees"))
     else:
         reason = f"The metric for ITKv4 cannot be loaded: {result['reason']}"
-        problem = _problem(reason, compatibility.REINSTALL, stops_registration=False)
+        problem = _problem(reason, installation.reinstall(), stops_registration=False)
         report.checks.append(Check(name, "failed", problem.what))
         report.problems.append(problem)
 
@@ -181,12 +187,14 @@ def _check_models(report: Report, files: list[Path], results: dict[str, dict[str
             report.problems.append(problem)
     if all(model.state == "cannot be used" for model in report.models):
         what = f"No model in {report.model_folder} can be used."
-        report.problems.append(Problem(what, compatibility.REINSTALL, stops_registration=True))
+        report.problems.append(Problem(what, installation.reinstall(), stops_registration=True))
 
 
 def _check_devices(report: Report, providers: dict[str, Any], cuda: dict[str, Any] | None) -> None:
     names = providers.get("providers")
     report.devices["ONNX Runtime"] = ", ".join(names) if names else _line(providers["reason"])
+    if names:
+        report.devices["CUDA"] = _cuda_versions(providers)
     if cuda is None:
         report.devices["cuda:0"] = "not tried"
     elif cuda["ok"]:
@@ -194,13 +202,34 @@ def _check_devices(report: Report, providers: dict[str, Any], cuda: dict[str, An
     else:
         report.devices["cuda:0"] = f"cannot be used: {_line(cuda['reason'])}"
         # On a machine without a GPU that is as it should be.
-        if shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists():
+        if shutil.which("nvidia-smi") or gpu.is_here():
+            needed = providers.get("cuda_needed")
+            libraries = f"CUDA {needed} and cuDNN" if needed else "CUDA and cuDNN"
             advice = (
-                "Install onnxruntime-gpu with the CUDA and cuDNN libraries that it needs, where "
-                'the loader finds them (LD_LIBRARY_PATH), or set (CNNMetricDevice "cpu").'
+                f"Install onnxruntime-gpu with the {libraries} libraries that it needs, where the "
+                "loader finds them (LD_LIBRARY_PATH), and a driver for them, or set "
+                '(CNNMetricDevice "cpu").'
             )
             what = f"There is a GPU, but ONNX Runtime cannot use it: {_line(cuda['reason'])}"
             report.problems.append(Problem(what, advice, stops_registration=False))
+
+
+def _cuda_versions(providers: dict[str, Any]) -> str:
+    needed, driver = providers["cuda_needed"], providers["cuda_of_driver"]
+    if not needed:
+        return "not used: this ONNX Runtime is for the CPU alone"
+    return f"{needed} needed by ONNX Runtime; the driver " + (
+        f"runs up to {driver}" if driver else "is not there"
+    )
+
+
+def _check_onnxruntime(report: Report, providers: dict[str, Any]) -> None:
+    """Find a package that is damaged, though its library is there."""
+    checked = any(problem.stops_registration for problem in report.problems)
+    if providers["ok"] or checked:
+        return
+    what = f"The package onnxruntime is damaged: {_line(providers['reason'])}"
+    report.problems.append(Problem(what, _clean_onnxruntime(), stops_registration=False))
 
 
 def _line(text: str) -> str:

@@ -75,10 +75,17 @@ def cuda(folder: str) -> dict[str, Any]:
 
 
 def providers(_: str) -> dict[str, Any]:
-    """Ask ONNX Runtime what it was built for."""
+    """Ask ONNX Runtime what it was built for, and the driver what it can run."""
     import onnxruntime
 
-    return {"providers": onnxruntime.get_available_providers()}
+    from cnnmetric.doctor import cuda as versions
+
+    found = onnxruntime.get_available_providers()
+    return {
+        "providers": found,
+        "cuda_needed": versions.needed(),
+        "cuda_of_driver": versions.of_driver(),
+    }
 
 
 TASKS: dict[str, Callable[[str], dict[str, Any]]] = {

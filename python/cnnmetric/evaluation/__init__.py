@@ -11,12 +11,13 @@ from __future__ import annotations
 import importlib.util
 
 from cnnmetric.errors import CompatibilityError
+from cnnmetric.plugin.installation import install_extra
 
 _needed = ("distributed", "matplotlib", "pandas", "scipy", "tqdm")
 _missing = [name for name in _needed if importlib.util.find_spec(name) is None]
 if _missing:
     msg = (
-        f"evaluation needs {' and '.join(_missing)}, which registration does not: "
-        "install with  pip install 'cnnmetric[evaluate]'"
+        f"evaluation needs {' and '.join(_missing)}, which registration does not. "
+        f"{install_extra('evaluate')}"
     )
     raise CompatibilityError(msg)

@@ -17,6 +17,7 @@ from cnnmetric.errors import MetricError
 from cnnmetric.errors import SettingsError
 from cnnmetric.metric import arguments
 from cnnmetric.metric import network_input
+from cnnmetric.plugin import gpu
 from cnnmetric.plugin.loading import core
 
 _NAMES = ("first array", "second array")
@@ -81,6 +82,7 @@ class DissimilarityNetwork:
             device=arguments.device_name(device),
             number_of_threads=threads or len(os.sched_getaffinity(0)),
         )
+        gpu.warn_of_fallback(self.device_report)
 
     def __repr__(self) -> str:
         """Return the model, its modalities and the device."""

@@ -55,9 +55,6 @@ ONNXRUNTIME = Requirement(
 )
 REQUIRED = (ITK, ITK_ELASTIX, ONNXRUNTIME)
 
-# What to do about a compiled part that is missing or does not fit.
-REINSTALL = f"Run: {sys.executable} -m pip install --force-reinstall --no-deps cnnmetric"
-
 
 def check() -> None:
     """Refuse to go on where the plugin would crash.

@@ -21,6 +21,7 @@ import itk
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.plugin import compatibility
 from cnnmetric.plugin import failures
+from cnnmetric.plugin import installation
 from cnnmetric.plugin import iteration
 from cnnmetric.plugin import package_data
 from cnnmetric.plugin import shared_metric
@@ -32,7 +33,7 @@ try:
 except ImportError as error:
     message = (
         f"The compiled part of cnnmetric could not be loaded: {error}. It has to be built and "
-        f"installed in the same environment as itk-elastix. {compatibility.REINSTALL}"
+        f"installed in the same environment as itk-elastix. {installation.reinstall()}"
     )
     raise CompatibilityError(message) from error
 
@@ -111,7 +112,7 @@ def load_itkv4() -> ModuleType:
             except ImportError as error:
                 msg = (
                     f"The compiled part for ITKv4 could not be loaded: {error}. "
-                    f"{compatibility.REINSTALL}"
+                    f"{installation.reinstall()}"
                 )
                 raise CompatibilityError(msg) from error
 

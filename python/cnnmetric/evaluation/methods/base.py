@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cnnmetric.evaluation.alignment import Alignment
+from cnnmetric.plugin.installation import install_extra
 from cnnmetric.types import Image
 
 
@@ -70,7 +71,7 @@ class Method(ABC):
         missing = [name for name in cls.packages if importlib.util.find_spec(name) is None]
         if not missing:
             return ""
-        return f"{cls.name} needs {' and '.join(missing)}: pip install 'cnnmetric[rivals]'"
+        return f"{cls.name} needs {' and '.join(missing)}. {install_extra('rivals')}"
 
     @abstractmethod
     def register(self, task: Task) -> Iterator[Alignment]:
