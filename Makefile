@@ -26,7 +26,7 @@ THREAD_TESTS := tests/metric/test_shared_objects.py tests/metric/test_blocks.py 
 	tests/metric/test_itkv4.py \
 	--deselect tests/metric/test_shared_objects.py::test_threads_share_a_metric_for_itkv4
 
-.PHONY: help demo test test-slow sanitize sanitize-threads lint format build wheel sdist clean FORCE
+.PHONY: help demo test test-slow sanitize sanitize-threads lint format docs build wheel sdist clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -80,6 +80,10 @@ format: $(VENV)/made-dev ## format all sources
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 	@$(BIN)/clang-format -i $(CPP_SOURCES)
+
+docs: $(VENV)/made-dev $(VENV)/made-package ## write the documentation as a site, build/site/index.html
+	@$(BIN)/python -m sphinx -q --fail-on-warning --keep-going -c docs/site . build/site
+	@echo 'build/site/index.html'
 
 build: $(VENV)/made-package ## build the package and install it in .venv
 
