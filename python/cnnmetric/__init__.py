@@ -54,9 +54,9 @@ if not _started_as_doctor():
     from cnnmetric.registration.field_level import FieldLevel
     from cnnmetric.registration.register import register
     from cnnmetric.registration.result import RegistrationResult
-    from cnnmetric.registration.result import Stage
     from cnnmetric.registration.spatial_transform import Jacobian
     from cnnmetric.registration.spatial_transform import SpatialTransform
+    from cnnmetric.registration.stage import Stage
 
     __version__ = loading.version()
 

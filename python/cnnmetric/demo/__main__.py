@@ -23,7 +23,7 @@ from cnnmetric.files.output import json_text
 
 if TYPE_CHECKING:
     from cnnmetric.demo.cases import Case
-    from cnnmetric.registration.result import Stage
+    from cnnmetric.registration.stage import Stage
     from cnnmetric.registration.stages import ElastixStage
 
 PROGRAM = "cnnmetric.demo"

@@ -144,6 +144,7 @@ def register(
         run.run_elastix(_STAGES[deformation], finest=grid_spacing)
     return run.result(
         restore=given.restore,
+        names=(_name(fixed), _name(moving)),
         settings={
             "fixed_modality": fixed_modality,
             "model": str(model),
@@ -163,6 +164,11 @@ def _modality(network: DissimilarityNetwork, fixed_modality: str) -> str:
     """Return the modality of the fixed image, which is the model's first one if none is given."""
     network.fixed_channel(fixed_modality)
     return fixed_modality or network.modalities[0]
+
+
+def _name(given: Any) -> str:
+    """Return the name of an image for people; empty if it is no file."""
+    return Path(given).name if isinstance(given, (str, Path)) else ""
 
 
 def _check_arguments(
