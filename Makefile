@@ -12,7 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # What the installed package is made of.
 SOURCES := CMakeLists.txt pyproject.toml setup.py README.md LICENSE MANIFEST.in $(shell find \
 	cpp elastix_params models python scripts -type f \
-	-not -path '*/.*' -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so')
+	-not -path '*/.*' -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so' \
+	-not -path '*/node_modules/*' -not -path '*/report/viewer.*' -not -path '*/report/viewer-licences.txt')
 CPP_SOURCES := $(shell find cpp -name '*.h' -o -name '*.hxx' -o -name '*.cxx')
 
 # What `make sanitize` runs: the tests of the C++ code, except the one that measures memory, because the
@@ -97,6 +98,7 @@ sdist: $(VENV)/made-release ## build the source distribution in dist/
 
 clean: ## remove what was built; .venv, with what was downloaded, stays
 	@rm -rf build dist python/*.egg-info $(VENV)/made-package
+	@rm -f python/cnnmetric/report/viewer.* python/cnnmetric/report/viewer-licences.txt
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find python scripts tests benchmarks studies -name __pycache__ -exec rm -rf {} +
 

@@ -24,16 +24,27 @@ from setuptools import Extension
 from setuptools import find_packages
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.errors import CompileError
 from setuptools.errors import SetupError
 
 ROOT = Path(__file__).parent.resolve()
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from fetch_headers import HeadersError  # noqa: E402 (needs the line above)
+from build_viewer import build_or_warn  # noqa: E402 (needs the line above)
+from fetch_headers import HeadersError  # noqa: E402
 from fetch_headers import check_platform  # noqa: E402
 from fetch_headers import find_headers  # noqa: E402
 from long_description import long_description  # noqa: E402
+
+
+class BuildWithViewer(build_py):
+    """Bundle the viewer of reports before the files of the package are collected."""
+
+    def run(self) -> None:
+        """Do so where npm is there."""
+        build_or_warn()
+        super().run()
 
 
 class CMakeBuild(build_ext):
@@ -193,7 +204,7 @@ def main() -> None:
         packages=[*find_packages("python"), "cnnmetric.elastix_params", "cnnmetric.models"],
         # CMake knows the sources; this makes the wheel one of this platform and this Python.
         ext_modules=[Extension(f"cnnmetric.{name}", sources=[]) for name in ("_core", "_itkv4")],
-        cmdclass={"build_ext": CMakeBuild},
+        cmdclass={"build_ext": CMakeBuild, "build_py": BuildWithViewer},
     )
 
 

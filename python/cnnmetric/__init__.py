@@ -69,10 +69,10 @@ if TYPE_CHECKING or not _deferred:
     from cnnmetric.registration.field_level import FieldLevel
     from cnnmetric.registration.register import register
     from cnnmetric.registration.result import RegistrationResult
-    from cnnmetric.registration.result import Stage
     from cnnmetric.registration.saved import load_transform
     from cnnmetric.registration.spatial_transform import Jacobian
     from cnnmetric.registration.spatial_transform import SpatialTransform
+    from cnnmetric.registration.stage import Stage
 
     __version__ = loading.version()
 else:

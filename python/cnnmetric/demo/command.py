@@ -19,7 +19,7 @@ from cnnmetric.plugin.installation import install_extra
 
 if TYPE_CHECKING:
     from cnnmetric.demo.cases import Case
-    from cnnmetric.registration.result import Stage
+    from cnnmetric.registration.stage import Stage
     from cnnmetric.registration.stages import ElastixStage
 
 METRIC_NAMES = {"cnn": "CNN", "mi": "MI"}

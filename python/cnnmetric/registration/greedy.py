@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import itk
@@ -27,6 +26,8 @@ from cnnmetric.images import warping
 from cnnmetric.images.arrays import image_like
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
+from cnnmetric.registration.content_box import ContentBox
+from cnnmetric.registration.content_box import normalised
 from cnnmetric.registration.field_level import FieldLevel
 from cnnmetric.types import Displacement
 from cnnmetric.types import Image
@@ -38,8 +39,6 @@ Field: TypeAlias = NDArray[np.float32]
 """Displacement in voxels along z, y, x; shape (3, z, y, x) (2D: (2, y, x))."""
 
 _TRUNCATE = 3.0  # standard deviations
-_CONTENT = 0.01  # of the normalised intensities
-_MOST_VOXELS = 1.5e8  # of a level's grid, for which about 15 GB are needed
 
 
 def deform(
@@ -83,9 +82,9 @@ def deform(
         If ONNX Runtime fails, or if no patch is inside of the masks.
     """
     force = _Force(network, network.fixed_channel(fixed_modality), seed)
-    images = [_normalised(network, image) for image in (fixed, moving)]
+    images = [normalised(network, image) for image in (fixed, moving)]
     finest = min((level.grid_spacing for level in levels), default=network.spacing)
-    box = _Box(images[0], network, voxel=max(finest, network.spacing))
+    box = ContentBox(images[0], network, voxel=max(finest, network.spacing))
     dimension = network.dimension
     field, before = np.zeros((dimension, *(1,) * dimension), dtype=np.float32), 1.0
     for number, level in enumerate(levels):
@@ -169,56 +168,6 @@ class _Force:
         return weights
 
 
-class _Box:
-    """The part of the normalised fixed image that has content, with a margin."""
-
-    def __init__(self, fixed: Image, network: DissimilarityNetwork, *, voxel: float) -> None:
-        margin = network.receptive_field * voxel
-        self.spacing = np.array(fixed.GetSpacing())[::-1]
-        self._least = network.receptive_field + 2 * network.stride  # wherever the patches start
-        inside = np.argwhere(itk.array_view_from_image(fixed) > _CONTENT)
-        self.first = inside.min(axis=0) - margin / self.spacing  # in voxels, z, y, x
-        self.extent = (inside.max(axis=0) - self.first) * self.spacing + margin  # in mm
-        self._fixed = fixed
-
-    def grid(self, spacing: float) -> _Grid:
-        """Return the grid of cubes that fills the box."""
-        voxels = np.maximum(np.ceil(self.extent / spacing), self._least)
-        if voxels.prod() > _MOST_VOXELS:
-            msg = (
-                f"a grid of {spacing:g} mm over {' x '.join(f'{e:.0f}' for e in self.extent)} mm "
-                f"has {voxels.prod():.1e} voxels, and {_MOST_VOXELS:.1e} is the most; give a "
-                "larger grid_spacing, or correct the images' spacing if it is not in mm"
-            )
-            raise DataError(msg)
-        shape = tuple(int(n) for n in voxels)
-        axes = itk.array_from_matrix(self._fixed.GetDirection())
-        corner = np.array(self._fixed.GetOrigin()) + axes @ (self.first * self.spacing)[::-1]
-        return _Grid(shape, spacing, corner.tolist(), self._fixed.GetDirection())
-
-
-@dataclass(frozen=True)
-class _Grid:
-    shape: tuple[int, ...]  # z, y, x
-    spacing: float
-    origin: list[float]
-    direction: object
-
-    def image(self) -> Image:
-        """Return an image without content on the grid."""
-        dimension = len(self.shape)
-        image = itk.Image[itk.F, dimension].New()
-        image.SetRegions([int(n) for n in self.shape[::-1]])
-        image.SetSpacing([self.spacing] * dimension)
-        image.SetOrigin(self.origin)
-        image.SetDirection(self.direction)
-        return image
-
-
-def _normalised(network: DissimilarityNetwork, image: Image) -> Image:
-    return image_like(network.normalise(itk.array_view_from_image(image)), image)
-
-
 def _smoothed(image: Image, deviation: float) -> Image:
     if not deviation:
         return image
@@ -282,7 +231,7 @@ def _resampled(field: Field, shape: tuple[int, ...], magnification: float) -> Fi
     return np.stack([component * np.float32(magnification) for component in components])
 
 
-def _on_fixed_grid(field: Field, spacing: float, box: _Box, fixed: Image) -> Displacement:
+def _on_fixed_grid(field: Field, spacing: float, box: ContentBox, fixed: Image) -> Displacement:
     """Return the displacement in mm at the fixed image's voxels."""
     voxels = np.indices(itk.array_view_from_image(fixed).shape, dtype=np.float32)
     column = (field.shape[0], *(1,) * field.shape[0])

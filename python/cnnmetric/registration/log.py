@@ -14,7 +14,7 @@ import itk
 
 from cnnmetric.plugin import compatibility
 from cnnmetric.plugin.loading import core
-from cnnmetric.registration.result import Stage
+from cnnmetric.registration.stage import Stage
 from cnnmetric.types import Image
 
 

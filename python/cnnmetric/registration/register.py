@@ -165,6 +165,7 @@ def register(
         run.run(run.shipped_stages(names, finest=grid_spacing), levels=())
     return run.result(
         restore=given.restore,
+        names=(_name(fixed), _name(moving)),
         settings={
             "fixed_modality": fixed_modality,
             "model": model_name,
@@ -184,6 +185,11 @@ def register(
 def _modality(network: DissimilarityNetwork, fixed_modality: str) -> str:
     """Return the model's own name of the fixed image's modality; its first one if none is given."""
     return network.modalities[network.fixed_channel(fixed_modality)]
+
+
+def _name(given: Any) -> str:
+    """Return the name of an image for people; empty if it is no file."""
+    return Path(given).name if isinstance(given, (str, Path)) else ""
 
 
 def check_arguments(

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ import itk
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.images import warping
-from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration.spatial_transform import SpatialTransform
+from cnnmetric.registration.stage import Stage
+from cnnmetric.report import assembly
+from cnnmetric.report.comparison import Comparison
+from cnnmetric.report.quality import Quality
 from cnnmetric.types import Image
 from cnnmetric.types import Transform
 from cnnmetric.types import VectorImage
@@ -26,29 +31,6 @@ from cnnmetric.types import VectorImage
 WARPED, TRANSFORM, DISPLACEMENT = "warped.nii.gz", "transform.h5", "displacement.nii.gz"
 LOG, FIELD, JACOBIAN = "log.json", "deformation.nii.gz", "jacobian.nii.gz"
 CHECKSUMS = "sha256"  # of files that belong to the log, by name
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Stage:
-    """One finished stage of a registration.
-
-    Attributes
-    ----------
-    name
-        ``"rigid"``, ``"similarity"``, ``"affine"``, ``"bspline"``, ``"bspline_fine"`` or
-        ``"field"``.
-    seconds
-        Wall-clock time.
-    trace
-        Its iterations, with the metric's value in each.
-    transform
-        ITK transform from the fixed to the moving image after this stage, those before it included.
-    """
-
-    name: str
-    seconds: float
-    trace: tuple[Iteration, ...]
-    transform: Transform
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,25 +45,78 @@ class RegistrationResult(SpatialTransform):
     stages
         What was done, in order.
     log
-        Versions, settings, what was chosen and why, times: values for JSON.
+        Versions, settings, what was chosen and why, times: values for JSON; the figures of
+        ``quality`` from when that is asked for.
     elastix
         elastix's parameter maps of its transforms, in the order in which they are applied; those
         of other transforms are None, in the place of ``transforms`` counted from its end.
     warped_image
         The same as ``warped``, always of ITK.
+    comparison
+        The model and what else the registration was given; None for a result that was read from
+        files, which has neither quality nor report.
     """
 
     warped: Any
     stages: tuple[Stage, ...]
-    log: Mapping[str, Any]
+    log: dict[str, Any]
     elastix: tuple[Mapping[str, Sequence[str]] | None, ...]
     warped_image: Image
+    comparison: Comparison | None = None
 
     def __repr__(self) -> str:
         """Return the stages and the time they took."""
         seconds = sum(stage.seconds for stage in self.stages)
         names = ", ".join(stage.name for stage in self.stages)
         return f"<RegistrationResult {self.dimension}D: {names}; {seconds:.0f} s>"
+
+    def _repr_html_(self) -> str:
+        """Return the images before and after and the key figures, for notebooks."""
+        if self.comparison is None:
+            return f"<p>{escape(repr(self))}</p>"
+        return assembly.summary(self._registration(), self.quality)
+
+    @cached_property
+    def quality(self) -> Quality:
+        """How good the registration is, from the images alone, with warnings in plain words.
+
+        Takes some seconds when asked for the first time, and goes into ``log`` from then on.
+
+        Raises
+        ------
+        SettingsError
+            If the result was read from files.
+        """
+        found = assembly.quality_of(self._registration())
+        self.log["quality"] = found.record()
+        return found
+
+    def report(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write a page that shows the registration: one file of HTML, for any browser, offline.
+
+        Parameters
+        ----------
+        path
+            Of the page, or a folder, in which it is called ``report.html``.
+        overwrite
+            Replace a file that is there.
+
+        Returns
+        -------
+        Path
+            The page.
+
+        Raises
+        ------
+        SettingsError
+            If the file exists, or the result was read from files.
+        DataError
+            If it cannot be written.
+        """
+        registration = self._registration()
+        file = assembly.place_of(Path(path), overwrite=overwrite)
+        assembly.write(registration, self.quality, file)
+        return file
 
     def save(
         self,
@@ -155,6 +190,23 @@ class RegistrationResult(SpatialTransform):
             msg = f"the result cannot be written to {place}: {reason}"
             raise DataError(msg) from error
         return [*written, place / LOG]
+
+    def _registration(self) -> assembly.Registration:
+        if self.comparison is None:
+            msg = (
+                "this result was read from files, which do not hold all that its quality is judged "
+                "by; ask what register() returns"
+            )
+            raise SettingsError(msg)
+        return assembly.Registration(
+            fixed=self.target,
+            moving=self.source,
+            transform=self.transform,
+            jacobian=self.jacobian(),
+            stages=self.stages,
+            log=self.log,
+            comparison=self.comparison,
+        )
 
     def _save_for_transformix(self, place: Path) -> list[Path]:
         for old in place.glob("TransformParameters.*.txt"):

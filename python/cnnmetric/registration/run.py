@@ -31,8 +31,9 @@ from cnnmetric.registration.plan import PlannedStage
 from cnnmetric.registration.plan import levels_of
 from cnnmetric.registration.progress import display
 from cnnmetric.registration.result import RegistrationResult
-from cnnmetric.registration.result import Stage
+from cnnmetric.registration.stage import Stage
 from cnnmetric.registration.stages import run_stages
+from cnnmetric.report.comparison import Comparison
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
 from cnnmetric.types import ParameterObject
@@ -236,7 +237,11 @@ class RegistrationRun:
         self._finish("field", time.perf_counter() - started, trace)
 
     def result(
-        self, *, restore: Callable[[Image], Any], settings: Mapping[str, Any]
+        self,
+        *,
+        restore: Callable[[Image], Any],
+        settings: Mapping[str, Any],
+        names: tuple[str, str] = ("", ""),
     ) -> RegistrationResult:
         """Return what has been found.
 
@@ -246,6 +251,8 @@ class RegistrationRun:
             Makes an image of the fixed image's kind.
         settings
             For the log.
+        names
+            Of the fixed and the moving image, for people.
         """
         warped = warping.resample_image(self._moving, self._fixed, self._transform())
         return RegistrationResult(
@@ -256,6 +263,17 @@ class RegistrationRun:
             warped_image=warped,
             stages=tuple(self._stages),
             elastix=self._elastix,
+            comparison=Comparison(
+                model=self._model,
+                fixed_modality=self._fixed_modality,
+                device=self._device,
+                threads=self._threads,
+                initial=self._initial,
+                fixed_mask=self._fixed_mask,
+                moving_mask=self._moving_mask,
+                fixed_name=names[0],
+                moving_name=names[1],
+            ),
             log=registration_log(
                 settings=settings,
                 images={"fixed": self._fixed, "moving": self._moving},
