@@ -23,7 +23,7 @@ from support.training_images import settings
 from support.training_images import write_pairs
 
 OPTIONS = [
-    *("--preset", "simonovsky2016", "--overwrite"),
+    *("--preset", "simonovsky2016"),
     *("--modalities", "T1,T2", "--channels", "6", "8", "--kernels", "3", "3", "1"),
     *("--strides", "2", "1", "1", "--batch-size", "8", "--workers", "1", "--device", "cpu"),
     *("--threads", "1", "--checkpoint-every", "1"),
