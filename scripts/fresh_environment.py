@@ -40,7 +40,17 @@ class FreshEnvironment:
             With what it printed, if it fails.
         """
         # Neither this machine's compilers nor what tells them where headers are.
-        left_out = ("PYTHON", "CNNMETRIC", "ITK_", "ELASTIX_", "ONNXRUNTIME_", "CC", "CXX", "CPATH")
+        left_out = (
+            "PIP_NO_CACHE",
+            "PYTHON",
+            "CNNMETRIC",
+            "ITK_",
+            "ELASTIX_",
+            "ONNXRUNTIME_",
+            "CC",
+            "CXX",
+            "CPATH",
+        )
         variables = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
         variables |= {"PATH": str(self._programs), "HOME": str(self.home)}
         program, *arguments = command

@@ -24,8 +24,8 @@ def test_every_link_of_the_readme_is_absolute(source: str | None) -> None:
 
 
 def test_links_are_completed_or_become_their_text() -> None:
-    readme = "[a](docs/a.md#b), [c](https://d/e), [here](#part)\n\n![f](g.png)\n\nh\n"
-    assert long_description("[a](docs/a.md#b) ![f](g.png)", source="https://s/") == (
-        "[a](https://s/docs/a.md#b) ![f](https://s/g.png)"
+    readme = "[a](guide/a.md#b), [c](https://d/e), [here](#part)\n\n![f](g.png)\n\nh\n"
+    assert long_description("[a](guide/a.md#b) ![f](g.png)", source="https://s/") == (
+        "[a](https://s/guide/a.md#b) ![f](https://s/g.png)"
     )
     assert long_description(readme, source=None) == ("a, [c](https://d/e), [here](#part)\n\nh\n")
