@@ -91,7 +91,7 @@ def imported_packages(file: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "module",
-    [file.relative_to(ROOT / "python") for file in (ROOT / "python").rglob("*.py")],
+    [file.relative_to(ROOT / "python") for file in (ROOT / "python" / "cnnmetric").rglob("*.py")],
     ids=str,
 )
 def test_what_a_module_imports_is_declared(module: Path) -> None:
