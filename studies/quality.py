@@ -35,8 +35,10 @@ from cnnmetric.report.quality import Quality
 from cnnmetric.types import Deformation
 from cnnmetric.types import Image
 
-COLUMNS = ("case", "model", "deformation", "before", "value", "rise", "agreement", "overlap")
-COLUMNS = (*COLUMNS, "swapped", "flipped", "correlation", "folded", "warnings")
+COLUMNS = (
+    *("case", "model", "deformation", "before", "value", "rise", "agreement", "overlap"),
+    *("swapped", "flipped", "correlation", "folded", "warnings"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
