@@ -40,7 +40,9 @@ def _of_the_fit(quality: Quality) -> Iterator[str]:
         )
     elif quality.agreement < AGREEMENT_POOR:
         yield f"The fit is doubtful: only {shares}."
-    if quality.value >= quality.before:
+    # Who starts at a right place may end at one that is as good.
+    least = _SIGNIFICANT * quality.rise if quality.agreement >= AGREEMENT_WRONG else 0.0
+    if quality.value - quality.before > least:
         yield (
             f"The metric did not improve: it was {quality.before:.3f} before and is "
             f"{quality.value:.3f} after, and lower is better."
