@@ -18,7 +18,7 @@ from cnnmetric.demo.anatomy import load_anatomy
 from cnnmetric.demo.phantom import make_phantom
 
 
-def make_pair(folder: Path, *, voxel_size: float | None = None, seed: int = 1) -> None:
+def make_pair(folder: str | Path, *, voxel_size: float | None = None, seed: int = 1) -> None:
     """Write the pair.
 
     Parameters
@@ -31,7 +31,8 @@ def make_pair(folder: Path, *, voxel_size: float | None = None, seed: int = 1) -
     seed
         Of the subjects: the same seed gives the same voxels.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
     phantom = make_phantom(load_anatomy(), seed=seed)
     for name, modality, subject in (
         ("subject1", "T1", phantom.fixed),
@@ -41,8 +42,8 @@ def make_pair(folder: Path, *, voxel_size: float | None = None, seed: int = 1) -
         if voxel_size is not None:
             image = resampled(image, voxel_size)
             labels = resampled(labels, voxel_size, is_labels=True)
-        itk.imwrite(image, str(folder / f"{name}_{modality}.nii.gz"))
-        itk.imwrite(labels, str(folder / f"{name}_labels.nii.gz"))
+        itk.imwrite(image, str(place / f"{name}_{modality}.nii.gz"))
+        itk.imwrite(labels, str(place / f"{name}_labels.nii.gz"))
 
 
 def resampled(image: itk.Image, voxel_size: float, *, is_labels: bool = False) -> itk.Image:

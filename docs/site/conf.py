@@ -78,11 +78,7 @@ def show_a_folder_as_text(app: Sphinx, page: Any) -> None:
     for link in list(page.findall(pending_xref)):
         target = (here / link["reftarget"]).resolve()
         if target == ROOT / "elastix_params":
-            link.attributes |= {
-                "refdomain": "doc",
-                "reftarget": PARAMETER_FILES,
-                "reftargetid": None,
-            }
+            link.attributes |= PARAMETER_FILES
         elif link["refdomain"] != "doc" and link["reftype"] == "myst" and target.is_dir():
             link.replace_self(link.children)
 
