@@ -14,6 +14,7 @@ from cnnmetric.errors import DataError
 from cnnmetric.errors import RegistrationError
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import methods
+from cnnmetric.evaluation import names
 from cnnmetric.evaluation import presets
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.convex_adam import in_mm
@@ -196,7 +197,7 @@ def test_presets_differ_in_settings_and_share_the_papers_stages() -> None:
         for stage in paper:
             found = {
                 preset: presets.parameters(preset, metric, stage, fixed).GetParameterMap(0)
-                for preset in presets.PRESETS
+                for preset in presets.STAGES
             }
             for name in ("Transform", "Metric", "NumberOfResolutions", "FixedImagePyramid"):
                 assert found["practical"][name] == found["simonovsky2016"][name]
@@ -226,3 +227,8 @@ def test_the_papers_preset_runs(
     before = score_before(pair, None)["dice"]
     assert score(pair, found[-1], None)["dice"] > before + 0.03
     assert itk.array_view_from_image(pair.fixed).shape == found[-1].displacement.shape[:3]
+
+
+def test_names_on_the_command_line_are_those_of_the_methods_and_presets() -> None:
+    assert tuple(methods.METHODS) == names.METHODS
+    assert tuple(presets.STAGES) == names.PRESETS

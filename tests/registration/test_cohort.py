@@ -90,6 +90,7 @@ def test_a_job_saves_the_result_or_says_what_failed(
                 folder=tmp_path / pair.name,
                 displacement=False,
                 jacobian=True,
+                report=True,
             ),
             tmp_path,
         )
@@ -98,10 +99,12 @@ def test_a_job_saves_the_result_or_says_what_failed(
     good, bad = records
     assert good["failure"] is None
     assert good["seconds"] > 0.0
-    assert good["figures"] == {"folded (%)": 0.0}
-    assert good["warning"] == ""
+    assert good["figures"].keys() == {"agreement (%)", "overlap (%)", "folded (%)"}
+    assert good["figures"]["folded (%)"] == 0.0
     log = json.loads((tmp_path / "good" / "log.json").read_text(encoding="utf-8"))
     assert log["settings"]["fixed_modality"] == "T1b"
+    assert " ".join(log["quality"]["warnings"]) == good["warning"]
+    assert (tmp_path / "good" / "report.html").is_file()
     assert (tmp_path / "good" / "jacobian.nii.gz").is_file()
     assert not (tmp_path / "good" / "displacement.nii.gz").exists()
     assert f"{DAMAGED} cannot be read as an image" in bad["failure"]
@@ -338,12 +341,16 @@ def test_files_are_relative_to_the_table_and_names_follow_from_them(images: Path
 
 
 def test_arguments_are_checked_before_anything_runs(
-    images: Path, difference_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path,
+    difference_model: Path,
+    small_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     header = "fixed,moving,fixed_modality"
     table = write_pairs(images / "x.csv", "T1.nii.gz,T2.nii.gz,PET", header=header)
     with pytest.raises(DataError, match=r"x\.csv, line 2: .*PET"):
-        run(table, tmp_path / "out", difference_model)
+        run(table, tmp_path / "out", small_model)
     write_pairs(table, "T1.nii.gz,T2.nii.gz", header="fixed,moving")
     with pytest.raises(SettingsError, match="deformation is 'much'"):
         run(table, tmp_path / "out", difference_model, deformation="much")

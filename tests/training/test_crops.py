@@ -30,9 +30,9 @@ from cnnmetric.training.loop import train
 from cnnmetric.training.loss import contrastive_loss
 from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
 from cnnmetric.training.networks.similarities import NOISE_FLOOR
-from cnnmetric.training.networks.similarities import SIMILARITIES
 from cnnmetric.training.networks.similarities import STRONG
 from cnnmetric.training.networks.similarities import Similarities
+from cnnmetric.training.networks.similarity_names import SIMILARITIES
 from support.training_images import blobs
 from support.training_images import self_similarity_layers
 from support.training_images import settings

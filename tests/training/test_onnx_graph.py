@@ -22,7 +22,7 @@ from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.networks.architecture import TwoChannelNetwork
 from cnnmetric.training.networks.architecture import layers
 from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
-from cnnmetric.training.networks.similarities import SIMILARITIES
+from cnnmetric.training.networks.similarity_names import SIMILARITIES
 from support.training_images import self_similarity_layers
 
 Formula = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

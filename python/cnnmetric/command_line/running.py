@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 
 from cnnmetric.errors import CNNMetricError
@@ -16,7 +17,7 @@ DEBUG = "CNNMETRIC_DEBUG"
 def run_command(
     program: str, command: Callable[[], int | None], *, interrupted: str = "interrupted"
 ) -> int:
-    """Run a command and return its exit status; what goes wrong is one line on standard error.
+    """Run a command and return its exit status; errors and warnings are lines on standard error.
 
     Parameters
     ----------
@@ -35,7 +36,9 @@ def run_command(
         ``CNNMETRIC_DEBUG``, errors are raised, to be seen with their traceback.
     """
     try:
-        return command() or 0
+        with warnings.catch_warnings():  # puts back what is changed
+            _show_in_one_line(program)
+            return command() or 0
     except (CNNMetricError, OSError, RuntimeError, MemoryError, UnicodeError) as error:
         # Of Python itself; a fault of ours.
         if os.environ.get(DEBUG) or isinstance(error, (NotImplementedError, RecursionError)):
@@ -45,6 +48,19 @@ def run_command(
     except KeyboardInterrupt:
         print(f"{program}: {interrupted}", file=sys.stderr)
         return 130
+
+
+def _show_in_one_line(program: str) -> None:
+    """Show what users are warned of without the place in the code that it comes from."""
+    show = warnings.showwarning
+
+    def ours(message, category, *rest, **more) -> None:  # type: ignore[no-untyped-def]
+        if issubclass(category, UserWarning):
+            print(f"{program}: warning: {message}", file=sys.stderr)
+        else:
+            show(message, category, *rest, **more)
+
+    warnings.showwarning = ours
 
 
 def _one_line(error: BaseException) -> str:

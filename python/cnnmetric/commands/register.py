@@ -59,6 +59,11 @@ class RegisterSettings(Settings):
     jacobian: bool = setting(
         False, help_text="write the Jacobian determinant at every voxel", group=_OUTPUT
     )
+    report: bool = setting(
+        True,
+        help_text="judge the result without labels, and write report.html, which shows it",
+        group=_OUTPUT,
+    )
     json: bool = setting(
         False, help_text="print JSON on standard output, and no text", group=_OUTPUT
     )
@@ -171,7 +176,7 @@ class RegisterSettings(Settings):
 
 # About the folder and what is printed; the other settings go to `cnnmetric.register`.
 OF_THE_COMMAND = frozenset(
-    {"out", "overwrite", "displacement", "jacobian", "json", "quiet"}
+    {"out", "overwrite", "displacement", "jacobian", "report", "json", "quiet"}
     | {"table", "workers", "scheduler"}
 )
 
@@ -199,6 +204,7 @@ def run(settings: RegisterSettings) -> None:
         overwrite=settings.overwrite,
         displacement=settings.displacement,
         jacobian=settings.jacobian,
+        report=settings.report,
     )
     found = summary(result, files, seconds=time.perf_counter() - started)
     if settings.json:
@@ -221,7 +227,7 @@ def _arguments_of_table(settings: RegisterSettings) -> dict[str, Any]:
     """Return what `cnnmetric.register_cohort` is given besides table and folder."""
     of_a_pair = {"fixed", "moving", *_OF_A_PAIR, "verbose"}
     shared = {name: value for name, value in arguments(settings).items() if name not in of_a_pair}
-    more = ("displacement", "jacobian", "workers", "scheduler")
+    more = ("displacement", "jacobian", "report", "workers", "scheduler")
     return {**shared, **{name: getattr(settings, name) for name in more}}
 
 

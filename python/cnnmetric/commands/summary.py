@@ -39,6 +39,7 @@ def summary(result: RegistrationResult, files: Sequence[Path], *, seconds: float
         "notes": result.log["notes"],
         "dissimilarity_fell_by": sum(falls),
         "folded": result.jacobian().folded,
+        "quality": result.log.get("quality"),
         "stages": [
             {
                 "name": stage.name,
@@ -52,13 +53,15 @@ def summary(result: RegistrationResult, files: Sequence[Path], *, seconds: float
 
 
 def verdict(found: Mapping[str, Any]) -> str:
-    """Return in one line how a registration went, of a :func:`summary`."""
+    """Return how a registration went, of a :func:`summary`: a line, and one for each warning."""
     fell_by = found["dissimilarity_fell_by"]
     change = f"dissimilarity fell by {fell_by:.4f}"
     if not fell_by > 0:
         change = "dissimilarity did not fall: look at the images before you use the result"
     folded = f"{found['folded']:.2%} of the voxels fold" if found["folded"] else "no folding"
-    return f"done in {found['seconds']:.0f} s; {change}; {folded}"
+    lines = [f"done in {found['seconds']:.0f} s; {change}; {folded}"]
+    quality = found.get("quality") or {"warnings": []}
+    return "\n".join([*lines, *(f"warning: {text}" for text in quality["warnings"])])
 
 
 def _falls(trace: Sequence[Iteration]) -> Iterator[float]:

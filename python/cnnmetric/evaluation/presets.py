@@ -18,7 +18,6 @@ from cnnmetric.types import Image
 from cnnmetric.types import ParameterObject
 
 STAGES = {"practical": SHIPPED, "simonovsky2016": ("similarity", "bspline")}
-PRESETS = tuple(STAGES)
 
 CONTROL_POINTS = 1000
 # Of the B-spline, whose support reaches beyond the image.
@@ -56,7 +55,7 @@ def parameters(preset: str, metric: str, stage: str, fixed: Image) -> ParameterO
     Parameters
     ----------
     preset
-        One of :data:`PRESETS`.
+        One of :data:`STAGES`.
     metric
         ``"cnn"`` or ``"mi"``.
     stage

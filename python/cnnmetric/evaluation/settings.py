@@ -11,8 +11,7 @@ from pathlib import Path
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
 from cnnmetric.errors import SettingsError
-from cnnmetric.evaluation import methods
-from cnnmetric.evaluation.presets import PRESETS
+from cnnmetric.evaluation import names
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 
 BASELINE_HELP = "method that the others are tested against; by default mi+mask, where it was run"
@@ -32,10 +31,10 @@ class RunSettings(Settings):
         help_text="CSV with fixed_subject, fixed_modality, moving_subject, moving_modality"
     )
     methods: str = setting(
-        "cnn,mi,mi+mask", help_text=f"of {', '.join(methods.METHODS)}, separated by commas"
+        "cnn,mi,mi+mask", help_text=f"of {', '.join(names.METHODS)}, separated by commas"
     )
     out: Path = setting(help_text=OUT_HELP)
-    preset: str = setting("practical", help_text=PRESET_HELP, choices=PRESETS)
+    preset: str = setting("practical", help_text=PRESET_HELP, choices=names.PRESETS)
     own: tuple[str, ...] = setting(
         (),
         help_text="a method of your own parameter files, as name=first.txt,second.txt",
@@ -68,6 +67,8 @@ class RunSettings(Settings):
         DataError
             If a parameter file does not exist.
         """
+        from cnnmetric.evaluation import methods  # of ITK, which a help text does not need
+
         for name in self.method_names:
             methods.find(name, self.own)
         parse_labels(self.labels)

@@ -125,6 +125,7 @@ class RegistrationResult(SpatialTransform):
         overwrite: bool = False,
         displacement: bool = True,
         jacobian: bool = False,
+        report: bool = False,
     ) -> list[Path]:
         """Write the result into a folder.
 
@@ -136,6 +137,7 @@ class RegistrationResult(SpatialTransform):
                                        is a displacement field, the first one names
                                        ``deformation.nii.gz`` beside it by its full path
         ``jacobian.nii.gz``            if asked for: the Jacobian determinant of the transform
+        ``report.html``                if asked for: a page that shows the registration
         ``log.json``                   versions, settings, choices, times and metric values; the
                                        grids of both images and the SHA-256 of ``transform.h5``,
                                        for :func:`cnnmetric.load_transform`
@@ -151,6 +153,8 @@ class RegistrationResult(SpatialTransform):
             Write ``displacement.nii.gz``, which is the largest of the files.
         jacobian
             Write the Jacobian determinant, too: 1 keeps volume, 0 and less folds.
+        report
+            Measure ``quality``, which goes into the log, and write :meth:`report`.
 
         Returns
         -------
@@ -166,10 +170,13 @@ class RegistrationResult(SpatialTransform):
         """
         place = Path(folder)
         check_place(place, overwrite=overwrite)
+        if report:
+            _ = self.quality  # into the log
         try:
             place.mkdir(parents=True, exist_ok=True)
             # Written last: a folder without it is no whole result.
             (place / LOG).unlink(missing_ok=True)
+            (place / assembly.NAME).unlink(missing_ok=True)  # of an earlier result
             itk.imwrite(self.warped_image, str(place / WARPED))
             written = [place / WARPED]
             for name, wanted in ((DISPLACEMENT, displacement), (JACOBIAN, jacobian)):
@@ -182,6 +189,8 @@ class RegistrationResult(SpatialTransform):
                     written.append(place / name)
             itk.transformwrite(self.transform, str(place / TRANSFORM), compression=True)
             written += [place / TRANSFORM, *self._save_for_transformix(place)]
+            if report:
+                written.append(self.report(place))
             log = {**self.log, CHECKSUMS: {TRANSFORM: checksum(place / TRANSFORM)}}
             text = json.dumps(log, indent=2, allow_nan=False)
             (place / LOG).write_text(text + "\n", encoding="utf-8")
@@ -247,7 +256,8 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         msg = f"{folder} is a file; name a folder"
         raise SettingsError(msg)
-    there = [name for name in (WARPED, DISPLACEMENT, TRANSFORM, LOG) if (folder / name).exists()]
+    names = (WARPED, DISPLACEMENT, TRANSFORM, LOG, assembly.NAME)
+    there = [name for name in names if (folder / name).exists()]
     if there and not overwrite:
         msg = (
             f"{folder} holds a result already ({', '.join(there)}); name another folder, or say "

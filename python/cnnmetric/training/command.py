@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import sys
-import warnings
 
 from cnnmetric.training.interruption import Interrupted
 from cnnmetric.training.loop import train
 from cnnmetric.training.outcome import describe
-from cnnmetric.training.pair_check import MisalignedPairsWarning
 from cnnmetric.training.processes import is_first
 from cnnmetric.training.settings import TrainingSettings
 
@@ -35,9 +33,7 @@ def run(settings: TrainingSettings, *, program: str) -> int:
         As `train`.
     """
     try:
-        with warnings.catch_warnings():  # puts back what is changed
-            _show_warnings(program)
-            progress = train(settings)
+        progress = train(settings)
     except Interrupted as stopped:
         if is_first():
             print(f"{program}: {stopped}", file=sys.stderr)
@@ -50,17 +46,3 @@ def run(settings: TrainingSettings, *, program: str) -> int:
     )
     print(*describe(settings, progress), sep="\n")
     return 0
-
-
-def _show_warnings(program: str) -> None:
-    """Show a warning of ours as one line, without the place in the code that it comes from."""
-    show = warnings.showwarning
-
-    def ours(message, category, *rest, **more) -> None:  # type: ignore[no-untyped-def]
-        if issubclass(category, MisalignedPairsWarning):
-            print(f"{program}: warning: {message}", file=sys.stderr)
-        else:
-            show(message, category, *rest, **more)
-
-    warnings.showwarning = ours
-    warnings.simplefilter("always", MisalignedPairsWarning)

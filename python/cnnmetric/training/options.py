@@ -9,7 +9,7 @@ from typing import Literal
 
 from cnnmetric.command_line import Settings
 from cnnmetric.command_line import setting
-from cnnmetric.training.networks.similarities import SIMILARITIES
+from cnnmetric.training.networks.similarity_names import SIMILARITIES
 from cnnmetric.training.presets import NO_CROP
 from cnnmetric.training.presets import RECOMMENDED
 from cnnmetric.training.presets import Preset

@@ -13,7 +13,7 @@ from cnnmetric.command_line import to_record
 from cnnmetric.training.data.sources import ANY
 from cnnmetric.training.data.sources import KINDS
 from cnnmetric.training.data.sources import Source
-from cnnmetric.training.networks.similarities import SIMILARITIES
+from cnnmetric.training.networks.similarity_names import SIMILARITIES
 from cnnmetric.training.options import TrainingOptions
 from cnnmetric.training.presets import defaults
 

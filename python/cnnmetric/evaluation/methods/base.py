@@ -27,7 +27,7 @@ class Task:
     fixed_modality, moving_modality
         What they show, as in the table of registrations.
     preset
-        Settings of the elastix methods, one of `cnnmetric.evaluation.presets.PRESETS`.
+        Settings of the elastix methods, one of `cnnmetric.evaluation.names.PRESETS`.
     model
         Name or file of the learned metric's model.
     threads

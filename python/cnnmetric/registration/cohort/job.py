@@ -45,6 +45,7 @@ class PairJob:
     folder: Path
     displacement: bool
     jacobian: bool
+    report: bool
 
     @property
     def threads(self) -> int:
@@ -89,20 +90,33 @@ class PairJob:
                 overwrite=True,
                 displacement=self.displacement,
                 jacobian=self.jacobian,
+                report=self.report,
             )
-            described = _described(result)
+            described = _described(result, judged=self.report)
         said = [str(warning.message) for warning in caught]
         record["warning"] = " ".join(dict.fromkeys([*described.pop("warnings"), *said]))
         record["figures"] = described
         record["seconds"] = round(time.perf_counter() - started, 1)
 
 
-def _described(result: RegistrationResult) -> dict[str, Any]:
+def _described(result: RegistrationResult, *, judged: bool) -> dict[str, Any]:
     """Return figures for the page by their names, and ``warnings``, a list of sentences.
 
-    The one place that a report per pair is connected to: what it writes as ``report.html`` into
-    the pair's folder is linked from the page.
+    Parameters
+    ----------
+    result
+        Of the registration.
+    judged
+        Whether its quality has been measured.
     """
-    folded = 100 * result.jacobian().folded
-    said = [f"The transform folds at {folded:.2g} % of the voxels."] if folded else []
-    return {"folded (%)": round(folded, 3), "warnings": said}
+    folded = round(100 * result.jacobian().folded, 3)
+    if not judged:
+        said = [f"The transform folds at {folded:.2g} % of the voxels."] if folded else []
+        return {"folded (%)": folded, "warnings": said}
+    quality = result.quality
+    return {
+        "agreement (%)": round(100 * quality.agreement, 1),
+        "overlap (%)": round(100 * quality.overlap, 1),
+        "folded (%)": folded,
+        "warnings": list(quality.warnings),
+    }

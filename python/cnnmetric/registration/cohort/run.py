@@ -82,6 +82,7 @@ def register_cohort(
     seed: int = 1,
     displacement: bool = True,
     jacobian: bool = False,
+    report: bool = True,
     workers: int = 0,
     scheduler: str = "",
     on_pair: Callable[[Cohort], object] | None = None,
@@ -105,7 +106,7 @@ def register_cohort(
         Parameter files of elastix that replace the built-in stages, in order.
     threads
         Of each registration; 0 for all processors of its machine.
-    displacement, jacobian
+    displacement, jacobian, report
         Which files to write, as for `RegistrationResult.save`.
     workers
         Registrations at a time on this machine; 0 for as many as ``threads`` leaves room for.
@@ -174,6 +175,7 @@ def register_cohort(
             folder=folder / pair.name,
             displacement=displacement,
             jacobian=jacobian,
+            report=report,
         )
         for pair in pairs
     ]

@@ -8,14 +8,11 @@ voxels that are compared. All are squares of differences: an inverted image has 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
-from typing import get_args
 
 import torch
 from torch import nn
 
-Similarity = Literal["context", "near-context", "centre", "near-centre", "strength"]
-SIMILARITIES: tuple[Similarity, ...] = get_args(Similarity)
+from cnnmetric.training.networks.similarity_names import SIMILARITIES
 
 # What the names of groups begin with whose neighbours are 1 voxel away.
 NEAR = "near-"
