@@ -21,7 +21,7 @@ SANITIZE_TESTS := tests/metric tests/plugin/test_error_messages.py tests/plugin/
 	tests/plugin/test_steady.py tests/registration/test_itkv4_registration.py tests/registration/test_registration.py \
 	--deselect tests/plugin/test_steady.py::test_memory_stays_flat
 
-.PHONY: help demo test test-slow sanitize lint format build clean FORCE
+.PHONY: help demo test test-slow sanitize lint format docs build clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -61,6 +61,10 @@ format: $(VENV)/made-dev ## format all sources
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 	@$(BIN)/clang-format -i $(CPP_SOURCES)
+
+docs: $(VENV)/made-dev $(VENV)/made-package ## write the documentation as a site, build/site/index.html
+	@$(BIN)/python -m sphinx -q --fail-on-warning --keep-going -c docs/site . build/site
+	@echo 'build/site/index.html'
 
 build: $(VENV)/made-package ## build the package and install it in .venv
 
