@@ -37,7 +37,7 @@ demo: $(VENV)/made-package ## register a pair of brain images and write a pictur
 	@$(BIN)/python -m cnnmetric.demo
 
 test: $(VENV)/made-dev $(VENV)/made-package ## run the tests, but for the slow ones
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(VENV)/made-dev $(VENV)/made-package ## run the slow tests
 	@$(BIN)/python -m pytest -m slow

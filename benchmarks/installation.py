@@ -47,7 +47,7 @@ class InstallationSettings(Settings):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    parser = parser_for(InstallationSettings, __doc__, prog=sys.argv[0])
+    parser = parser_for(InstallationSettings, __doc__, prog=Path(__file__).name)
     return run_command("installation", lambda: measure(settings_from(parser.parse_args(arguments))))
 
 
@@ -57,13 +57,12 @@ def measure(settings: InstallationSettings) -> None:
     with tempfile.TemporaryDirectory() as name:
         environment = FreshEnvironment(Path(name))
         before = size(environment.packages)
-        cache = Path(name) / "cache"
         start = time.monotonic()
-        environment.install(wheel, cache=cache)
+        downloads = environment.install(wheel)
         installed = time.monotonic()
         environment.run("python", "-c", REGISTER, str(fixed), str(moving))
         end = time.monotonic()
-        downloaded = size(cache) + wheel.stat().st_size
+        downloaded = size(downloads)
         unpacked = size(environment.packages) - before
     print("| step | minutes | MB |\n|---|---:|---:|")
     print(f"| `pip install`, downloads | {(installed - start) / 60:.1f} | {downloaded / 1e6:.0f} |")

@@ -41,7 +41,6 @@ class FreshEnvironment:
         """
         # Neither this machine's compilers nor what tells them where headers are.
         left_out = (
-            "PIP_NO_CACHE",
             "PYTHON",
             "CNNMETRIC",
             "ITK_",
@@ -67,8 +66,8 @@ class FreshEnvironment:
             raise RuntimeError(msg)
         return result.stdout
 
-    def install(self, wheel: Path, *, extras: str = "", cache: Path | None = None) -> None:
-        """Install a wheel of cnnmetric, with pip alone.
+    def install(self, wheel: Path, *, extras: str = "") -> Path:
+        """Install a wheel of cnnmetric, with pip alone, and return the folder of its downloads.
 
         Parameters
         ----------
@@ -76,9 +75,13 @@ class FreshEnvironment:
             Its file.
         extras
             In brackets, for example ``"[demo]"``.
-        cache
-            Folder of pip's downloads; by default the user's.
         """
-        where = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pip"
-        options = ["--no-input", "--quiet", "--only-binary", ":all:", "--cache-dir", str(where)]
-        self.run("python", "-m", "pip", "install", *options, f"{wheel.resolve()}{extras}")
+        downloads = self.folder / "downloads"
+        wanted = f"{wheel.resolve()}{extras}"
+        quietly = ["--no-input", "--quiet", "--no-cache-dir"]
+        # One after the other, so that what came can be counted.
+        fetch = ["download", *quietly, "--only-binary", ":all:", "--dest", str(downloads), wanted]
+        self.run("python", "-m", "pip", *fetch)
+        local = ["--no-index", "--find-links", str(downloads)]
+        self.run("python", "-m", "pip", "install", *quietly, *local, wanted)
+        return downloads

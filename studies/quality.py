@@ -29,7 +29,7 @@ from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
-from cnnmetric.images.conversion import image_like
+from cnnmetric.images.arrays import image_like
 from cnnmetric.images.files import read_image
 from cnnmetric.report.quality import Quality
 from cnnmetric.types import Deformation

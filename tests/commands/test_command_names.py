@@ -16,7 +16,13 @@ from cnnmetric.commands.main import commands_of
 from cnnmetric.commands.main import main
 
 ROOM = Path(cnnmetric.__file__).parent / "commands"
-PARTS = {"__init__", "main", "command", "summary"}  # of the room, which are no subcommands
+PARTS = {
+    "__init__",
+    "main",
+    "command",
+    "summary",
+    "cohort",
+}  # of the room, which are no subcommands
 
 
 def test_every_file_is_a_subcommand_and_every_subcommand_a_file() -> None:

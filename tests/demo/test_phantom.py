@@ -85,7 +85,7 @@ def test_background_is_empty(phantom: Phantom) -> None:
 
 def test_missing_nilearn_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DataError, match="pip install nilearn"):
+    with pytest.raises(DataError, match='pip install "nilearn'):
         load_anatomy()
 
 

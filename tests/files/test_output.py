@@ -109,5 +109,5 @@ def test_commands_find_out_before_the_work(module: str, words: str, tmp_path: Pa
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 1
     assert len(lines) == 1
-    assert lines[0].startswith(f"cnnmetric.{module}: ")
+    assert lines[0].startswith(f"cnnmetric {module}: ")
     assert "file" in lines[0]

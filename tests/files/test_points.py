@@ -16,7 +16,7 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.files.points.formats import is_points_file
 from cnnmetric.files.points.formats import read_points
 from cnnmetric.files.points.formats import write_points
-from cnnmetric.images.conversion import placed
+from cnnmetric.images.arrays import placed
 
 # Of two points, in ITK's coordinates: to the patient's left, to the back, up.
 LPS = np.array([[10.0, -20.5, 30.25], [-1.0, 2.0, 0.0]])

@@ -99,6 +99,8 @@ def test_what_a_module_imports_is_declared(module: Path) -> None:
     declared = [*PROJECT["dependencies"]]
     for name in EXTRA_OF_PART.get(module.parts[1].removesuffix(".py"), []):
         declared += PROJECT["optional-dependencies"][name]
+    if module.parts[-2] == "batch":
+        declared += PROJECT["optional-dependencies"]["evaluate"]  # of a cluster alone
     if module.parts[-2] == "images" and module.stem in ("conversion", "nibabel_images"):
         declared += ["nibabel", "SimpleITK"]  # of whoever hands over such an image
     if module.parts[-2] == "external" or module.stem == "convex_adam":

@@ -74,7 +74,7 @@ def test_truncated_model(fixed: Any, moving: Any, small_model: Path, tmp_path: P
     ("metadata", "message"),
     [
         ({"format_version": None}, r"not one of cnnmetric.*cnnmetric\.format_version"),
-        ({"format_version": "2"}, r"format version 2.*reads up to version 1.*pip install"),
+        ({"format_version": "2"}, r"format version 2.*reads up to version 1.*Install a later"),
         ({"stride": "four"}, r"damaged metadata: 'cnnmetric\.stride' is 'four'"),
         ({"stride": "0"}, r"'cnnmetric\.stride' is '0' but must be a whole number"),
         ({"modalities": "T1"}, r"'cnnmetric\.modalities' is 'T1' but must be two names"),

@@ -14,7 +14,7 @@ import cnnmetric
 import quality as study
 from cnnmetric.demo.anatomy import load_anatomy
 from cnnmetric.demo.phantom import make_phantom
-from cnnmetric.images.conversion import placed
+from cnnmetric.images.arrays import placed
 from cnnmetric.images.files import read_image
 from cnnmetric.report.judgement import AGREEMENT_POOR
 from cnnmetric.report.judgement import AGREEMENT_WRONG

@@ -262,9 +262,11 @@ def test_a_transform_without_directions_is_right(
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
 
 
-def test_input_that_cannot_be_used(fixed: Any, moving: Any, difference_model: Path) -> None:
+def test_input_that_cannot_be_used(
+    fixed: Any, moving: Any, difference_model: Path, small_model: Path
+) -> None:
     with pytest.raises(SettingsError, match="CT"):
-        register_displacement_field(fixed, moving, model=difference_model, fixed_modality="CT")
+        register_displacement_field(fixed, moving, model=small_model, fixed_modality="CT")
     empty = empty_image((40, 40, 40), spacing=(1, 1, 1), angle=0.0)
     with pytest.raises(DataError, match="constant"):
         register_displacement_field(empty, moving, model=difference_model)

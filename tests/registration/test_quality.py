@@ -14,7 +14,7 @@ import pytest
 
 from cnnmetric.errors import SettingsError
 from cnnmetric.images import warping
-from cnnmetric.images.conversion import image_like
+from cnnmetric.images.arrays import image_like
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.stage import Stage
 from cnnmetric.report import judgement

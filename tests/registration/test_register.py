@@ -249,7 +249,7 @@ def test_verbose_says_what_was_chosen(
             r"threads is -1 \(int\) but must be a whole",
         ),
         ({"seed": -1}, SettingsError, r"seed is -1 \(int\) but must be a whole number"),
-        ({"fixed_modality": "CT"}, SettingsError, "CT"),
+        ({"fixed_modality": "CT", "model": "t1t2"}, SettingsError, "CT"),
         ({"model": "nowhere"}, ModelError, "nowhere"),
         ({"initial": 3}, DataError, "initial transform is a int; give an ITK transform"),
         ({"initial": "no.h5"}, DataError, "there is no file no.h5 with an initial transform"),

@@ -20,7 +20,7 @@ import pytest
 import cnnmetric
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
-from cnnmetric.images.conversion import image_like
+from cnnmetric.images.arrays import image_like
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.report import charts
 from cnnmetric.report import page as pages

@@ -81,7 +81,8 @@ def _commands_in(text: str) -> Iterator[list[str]]:
     for line in text.replace("\\\n", " ").splitlines():
         found = COMMAND.search(line)
         if found and not line.lstrip().startswith("#") and "..." not in line:
-            words = shlex.split(line[found.end() :], comments=True)
+            ours = re.split(r" > |\)\"", line[found.end() :])[0]  # what follows is the shell's
+            words = shlex.split(ours, comments=True)
             yield [found["name"] or found["module"], *words]
 
 

@@ -71,11 +71,13 @@ def test_a_signal_in_the_last_step_changes_nothing(
 
 
 def test_a_second_signal_acts_at_once() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # parallel tests ignore it
     with stop_on_signals() as request:
         os.kill(os.getpid(), signal.SIGINT)
         assert request.signal == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 def test_workers_that_the_signal_has_ended_are_no_error() -> None:

@@ -38,8 +38,9 @@ an earlier run stopped. The words `summary` and `figures` after it show and draw
 results; each has its own --help.""",
     examples=(
         (
-            "Learned metric against mutual information, all ordered pairs of subjects",
-            "cnnmetric evaluate subjects.csv --methods CNN,MI --out results/",
+            "Learned metric against mutual information",
+            "cnnmetric evaluate --subjects subjects.csv --registrations registrations.csv "
+            "--methods cnn,mi --out results/",
         ),
         ("The table of what is done so far", "cnnmetric evaluate summary --out results/"),
         ("Figures and tables of the paper", "cnnmetric evaluate figures --out results/"),

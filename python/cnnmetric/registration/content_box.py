@@ -9,7 +9,7 @@ import itk
 import numpy as np
 
 from cnnmetric.errors import DataError
-from cnnmetric.images.conversion import image_like
+from cnnmetric.images.arrays import image_like
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.types import Image
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.images import warping
-from cnnmetric.images.conversion import placed
+from cnnmetric.images.arrays import placed
 from cnnmetric.types import Image
 
 _EDGE = 240  # pixels of the longest axis of the head

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.images import warping
-from cnnmetric.images.conversion import placed
+from cnnmetric.images.arrays import placed
 from cnnmetric.types import Image
 from cnnmetric.types import Transform
 
