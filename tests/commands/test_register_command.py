@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,7 @@ def no_metric(folder: Path) -> list[str]:
         (["-fMask", "no.nii"], "there is no image file no.nii"),
         (["-t0", "no.h5"], "there is no file no.h5 with an initial transform"),
         (["-p", "no.txt"], "there is no parameter file no.txt"),
+        (["--bids"], "fixed.nii.gz is no name of BIDS"),
         (["--model", "nothing"], "is not an installed model (installed:"),
     ],
 )
@@ -211,3 +213,19 @@ def test_a_fall_is_of_levels_by_themselves() -> None:
         for number, value in enumerate(of_level)
     ]
     assert list(_falls(trace)) == pytest.approx([0.1, 0.5])
+
+
+def test_bids_names_are_second_names(words: list[str], tmp_path: Path) -> None:
+    fixed, moving = tmp_path / "sub-01_T1w.nii.gz", tmp_path / "sub-02_T2w.nrrd"
+    shutil.copy(words[1], fixed)
+    shutil.copy(words[2], moving)
+    out = tmp_path / "out"
+    more = ["-o", str(out), "--bids", "--no-report", "--quiet"]
+    assert main([words[0], str(fixed), str(moving), *words[3:], *more]) == 0
+    second = {file.name for file in out.iterdir() if file.name.startswith("sub-")}
+    assert second == {
+        "sub-02_space-01T1w_desc-warped_T2w.nii.gz",
+        "sub-02_from-T2w_to-01T1w_mode-image_xfm.h5",
+        "sub-02_from-T2w_to-01T1w_mode-image_desc-displacement_xfm.nii.gz",
+    }
+    assert cnnmetric.load_transform(out).dimension == 3

@@ -16,6 +16,7 @@ from cnnmetric.commands.cohort import run_table
 from cnnmetric.commands.command import Command
 from cnnmetric.commands.summary import summary
 from cnnmetric.commands.summary import verdict
+from cnnmetric.files.bids import BidsNames
 from cnnmetric.files.output import check_folder
 from cnnmetric.files.output import json_text
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
@@ -62,6 +63,11 @@ class RegisterSettings(Settings):
     report: bool = setting(
         True,
         help_text="judge the result without labels, and write report.html, which shows it",
+        group=_OUTPUT,
+    )
+    bids: bool = setting(
+        False,
+        help_text="give images, transform and report a second name in the style of BIDS",
         group=_OUTPUT,
     )
     json: bool = setting(
@@ -169,14 +175,14 @@ class RegisterSettings(Settings):
         for name in _OF_A_PAIR:
             if getattr(self, name) is not None:
                 yield f"--{name.replace('_', '-')} is a column of the --table"
-        for name in ("overwrite", "verbose"):
+        for name in ("overwrite", "verbose", "bids"):
             if getattr(self, name):
                 yield f"--{name} does not go with --table"
 
 
 # About the folder and what is printed; the other settings go to `cnnmetric.register`.
 OF_THE_COMMAND = frozenset(
-    {"out", "overwrite", "displacement", "jacobian", "report", "json", "quiet"}
+    {"out", "overwrite", "displacement", "jacobian", "report", "bids", "json", "quiet"}
     | {"table", "workers", "scheduler"}
 )
 
@@ -197,6 +203,8 @@ def run(settings: RegisterSettings) -> None:
 
     check_place(settings.out, overwrite=settings.overwrite)
     check_folder(settings.out, option="--out")
+    if settings.bids and settings.fixed and settings.moving:
+        BidsNames(settings.fixed.name, settings.moving.name)  # refused before the work
     started = time.perf_counter()
     result = register(**arguments(settings), progress=not settings.quiet)
     files = result.save(
@@ -205,6 +213,7 @@ def run(settings: RegisterSettings) -> None:
         displacement=settings.displacement,
         jacobian=settings.jacobian,
         report=settings.report,
+        bids=settings.bids,
     )
     found = summary(result, files, seconds=time.perf_counter() - started)
     if settings.json:

@@ -17,6 +17,7 @@ import itk
 
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
+from cnnmetric.files.bids import BidsNames
 from cnnmetric.images import warping
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration.spatial_transform import SpatialTransform
@@ -126,6 +127,7 @@ class RegistrationResult(SpatialTransform):
         displacement: bool = True,
         jacobian: bool = False,
         report: bool = False,
+        bids: bool = False,
     ) -> list[Path]:
         """Write the result into a folder.
 
@@ -155,6 +157,9 @@ class RegistrationResult(SpatialTransform):
             Write the Jacobian determinant, too: 1 keeps volume, 0 and less folds.
         report
             Measure ``quality``, which goes into the log, and write :meth:`report`.
+        bids
+            Give images, transform and report a second name in the style of BIDS, from those of the
+            two images: ``sub-02_space-01T1w_desc-warped_T2w.nii.gz``.
 
         Returns
         -------
@@ -164,12 +169,14 @@ class RegistrationResult(SpatialTransform):
         Raises
         ------
         SettingsError
-            If the folder holds a result already, or is a file.
+            If the folder holds a result already, or is a file, or the images have no names of BIDS.
         DataError
             If a file cannot be written.
         """
         place = Path(folder)
         check_place(place, overwrite=overwrite)
+        known = self.comparison
+        names = BidsNames(known.fixed_name, known.moving_name) if bids and known else None
         if report:
             _ = self.quality  # into the log
         try:
@@ -191,6 +198,9 @@ class RegistrationResult(SpatialTransform):
             written += [place / TRANSFORM, *self._save_for_transformix(place)]
             if report:
                 written.append(self.report(place))
+            if names:
+                of_bids = (WARPED, DISPLACEMENT, JACOBIAN, TRANSFORM, assembly.NAME)
+                written += names.link([file for file in written if file.name in of_bids])
             log = {**self.log, CHECKSUMS: {TRANSFORM: checksum(place / TRANSFORM)}}
             text = json.dumps(log, indent=2, allow_nan=False)
             (place / LOG).write_text(text + "\n", encoding="utf-8")
