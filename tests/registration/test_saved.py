@@ -18,6 +18,7 @@ from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.registration.initial import initial_transforms
 from cnnmetric.registration.result import RegistrationResult
+from cnnmetric.registration.spatial_transform import SpatialTransform
 from cnnmetric.registration.transform_file import transform_file
 from support.known_pair import LANDMARK
 from support.known_pair import as_file
@@ -54,6 +55,16 @@ def test_a_registration_starts_from_a_saved_result(
     assert [transform.GetNameOfClass() for transform in transforms] == [
         transform.GetNameOfClass() for transform in deformed.transforms
     ]
+
+
+def test_a_registration_starts_from_its_files_for_transformix(
+    deformed: RegistrationResult, fixed: Any, moving: Any, saved: Path
+) -> None:
+    last = max(saved.glob("TransformParameters.*.txt"))  # names the others, and a field
+    found = SpatialTransform(
+        transforms=initial_transforms(str(last), fixed, moving), target=fixed, source=moving
+    )
+    np.testing.assert_allclose(found.apply(LANDMARK), deformed.apply(LANDMARK), atol=0.01)
 
 
 def change_log(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:

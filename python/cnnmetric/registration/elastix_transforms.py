@@ -96,7 +96,10 @@ def itk_transforms(registration: object) -> list[Transform]:
     method: Transform = registration
     found: list[Transform] = []
     for number in range(method.GetNumberOfTransforms()):
-        converted = method.ConvertToItkTransform(method.GetNthTransform(number))
+        try:
+            converted = method.ConvertToItkTransform(method.GetNthTransform(number))
+        except RuntimeError:  # of a displacement field
+            converted = None
         found += [None] if converted is None else warping.flattened([converted])
     return found
 
