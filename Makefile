@@ -16,6 +16,9 @@ SOURCES := CMakeLists.txt pyproject.toml setup.py README.md LICENSE MANIFEST.in 
 	-not -path '*/node_modules/*' -not -path '*/report/viewer.*' -not -path '*/report/viewer-licences.txt')
 CPP_SOURCES := $(shell find cpp -name '*.h' -o -name '*.hxx' -o -name '*.cxx')
 
+# Tests of one file share fixtures, so they stay in one process.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 # What `make sanitize` runs: the tests of the C++ code, except the one that measures memory, because the
 # sanitizer does not give memory back.
 SANITIZE_TESTS := tests/metric tests/plugin/test_error_messages.py tests/plugin/test_iteration.py \
@@ -37,10 +40,10 @@ demo: $(VENV)/made-package ## register a pair of brain images and write a pictur
 	@$(BIN)/python -m cnnmetric.demo
 
 test: $(VENV)/made-dev $(VENV)/made-package ## run the tests, but for the slow ones
-	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-slow: $(VENV)/made-dev $(VENV)/made-package ## run the slow tests
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 # Python is not built with sanitizers, so their library has to be loaded before it, and with it the C++
 # library, whose exceptions the sanitizer follows. ldd finds those of the compiler in use.
