@@ -141,6 +141,8 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             text = "chosen"
         elif isinstance(value, bool):
             text = "given" if value else "none"
+        elif name == "parameters":
+            text = f"{len(value)} of your own files" if value else "built-in stages"
         elif name == "threads" and value == 0:
             text = "all"
         elif name == "grid_spacing":
