@@ -55,7 +55,7 @@ def _show_in_one_line(program: str) -> None:
     show = warnings.showwarning
 
     def ours(message, category, *rest, **more) -> None:  # type: ignore[no-untyped-def]
-        if issubclass(category, UserWarning):
+        if issubclass(category, (UserWarning, RuntimeWarning)):
             print(f"{program}: warning: {message}", file=sys.stderr)
         else:
             show(message, category, *rest, **more)
