@@ -34,10 +34,8 @@ def coarse(image: Any) -> Any:
 
 
 def quality_of(fixed: Any, moving: Any, *, model: str = "t1t2-fast", **more: Any) -> Quality:
-    result = cnnmetric.register(
-        fixed, moving, model=model, deformation="similarity", threads=1, **more
-    )
-    return result.quality
+    options = {"deformation": "similarity", "threads": 1, **more}
+    return cnnmetric.register(fixed, moving, model=model, **options).quality
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +65,16 @@ def test_what_cannot_fit_looks_failed(kind: str, pair: tuple[Any, Any]) -> None:
     quality = quality_of(fixed, moving, fixed_modality="T1", **more)
     assert quality.agreement < AGREEMENT_WRONG
     assert quality.warnings[0].startswith("The images do not fit")
+
+
+def test_a_deformation_does_not_hide_that_nothing_fits(pair: tuple[Any, Any]) -> None:
+    fixed, moving = pair
+    organ = study.organ(moving, seed=3)
+    quality = quality_of(fixed, organ, fixed_modality="T1", deformation="field", grid_spacing=2.0)
+    assert quality.linear_agreement is not None
+    assert quality.linear_agreement < AGREEMENT_WRONG
+    assert "images d" in quality.warnings[0]  # do not fit, or did not before they were deformed
+    assert "Do not use the result" in quality.warnings[0]
 
 
 def test_two_images_of_one_modality_look_alike(pair: tuple[Any, Any]) -> None:

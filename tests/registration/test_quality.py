@@ -107,6 +107,7 @@ def test_only_patches_inside_of_the_masks_count(rigid: RegistrationResult, fixed
     [
         ({"agreement": 0.75}, "The fit is doubtful: only 75%"),
         ({"agreement": 0.5}, "The images do not fit: 50%"),
+        ({"linear_agreement": 0.55}, "The images did not fit before they were deformed: only 55%"),
         ({"overlap": 0.4}, "The images overlap by 40% only"),
         ({"folded": 0.02}, "The transform folds at 2.0% of the voxels"),
         ({"coarseness": 4.0}, "The voxels are up to 4.0 times as large"),

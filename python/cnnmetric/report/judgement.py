@@ -40,6 +40,13 @@ def _of_the_fit(quality: Quality) -> Iterator[str]:
         )
     elif quality.agreement < AGREEMENT_POOR:
         yield f"The fit is doubtful: only {shares}."
+    linear = quality.linear_agreement
+    if linear is not None and linear < AGREEMENT_WRONG <= quality.agreement:
+        yield (
+            f"The images did not fit before they were deformed: only {linear:.0%} of the places "
+            "inside fitted best where they were; chance is 50%. A deformation makes much fit that "
+            "does not belong together. Do not use the result."
+        )
     # Who starts at a right place may end at one that is as good.
     least = _SIGNIFICANT * quality.rise if quality.agreement >= AGREEMENT_WRONG else 0.0
     if quality.value - quality.before > least:
