@@ -64,6 +64,9 @@ def test_settings_are_the_arguments_of_register() -> None:
 
 def test_writes_what_it_promises(done: Path) -> None:
     assert {file.name for file in done.iterdir()} == FILES
+    page = (done / "report.html").read_text(encoding="utf-8")
+    assert "parameter files of your own  ·  model " in page
+    assert "1 of your own files" in page
     determinant = itk.array_from_image(itk.imread(str(done / "jacobian.nii.gz")))
     np.testing.assert_allclose(determinant, 1.0, atol=1e-3)  # a rigid motion keeps volumes
     log = json.loads((done / "log.json").read_text())

@@ -23,6 +23,7 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.images.arrays import image_like
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.report import charts
+from cnnmetric.report import facts
 from cnnmetric.report import page as pages
 from cnnmetric.report import pictures
 from cnnmetric.report.volumes import FOLDED
@@ -106,6 +107,14 @@ def test_the_page_tells_what_was_done(found: Page, rigid: RegistrationResult) ->
     assert f"{rigid.quality.before:.3f} → {rigid.quality.value:.3f}" in found.words
     assert len([tag for tag, _ in found.elements if tag == "svg"]) == 2
     assert "BSD-2-Clause" in found.words
+
+
+def test_a_fit_that_only_the_deformation_made_is_marked(rigid: RegistrationResult) -> None:
+    quality = replace(rigid.quality, agreement=0.9, linear_agreement=0.9)
+    assert "figure off" not in facts.figures(quality)
+    hidden = facts.figures(replace(quality, linear_agreement=0.55))
+    assert "50% is chance; before the deformation 55%" in hidden
+    assert hidden.count("figure off") == 1
 
 
 def test_the_page_loads_nothing(found: Page) -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cnnmetric.errors import DataError
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.plugin.installation import install_extra
 from cnnmetric.types import Image
 
@@ -124,8 +125,7 @@ def _read(name: str) -> Any:
 
 
 def _point_to_index(image: Image) -> Points:
-    direction = itk.array_from_matrix(image.GetDirection())
-    matrix = np.linalg.inv(direction * np.asarray(image.GetSpacing()))[::-1]
+    matrix = np.linalg.inv(voxel_axes(image))[::-1]
     return np.column_stack([matrix, -matrix @ np.asarray(image.GetOrigin())])
 
 

@@ -25,6 +25,7 @@ from cnnmetric.demo.anatomy import Volume
 from cnnmetric.demo.deformation import Deformation
 from cnnmetric.demo.deformation import random_deformation
 from cnnmetric.demo.deformation import smooth_noise
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.types import Image
 from cnnmetric.types import LabelMap
 
@@ -122,7 +123,7 @@ def make_phantom(anatomy: Anatomy, *, seed: int) -> Phantom:
 
 def index_to_point(image: Image) -> Points:
     """Return the affine 3 x 4 matrix from voxel index (x, y, z) to patient coordinates in mm."""
-    matrix = itk.array_from_matrix(image.GetDirection()) * np.asarray(image.GetSpacing())
+    matrix = voxel_axes(image)
     return np.column_stack([matrix, np.asarray(image.GetOrigin())])
 
 

@@ -16,6 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import ndimage
 
+from cnnmetric.images.arrays import voxel_axes
+from cnnmetric.images.checkerboard import checkerboard
 from cnnmetric.types import Image
 
 Picture = npt.NDArray[np.float32]
@@ -25,8 +27,6 @@ _MARGIN = 12.0  # mm around the head
 _TILE = 20.0  # mm, checkerboard
 _SCALE_BAR = 50  # mm
 _BACKGROUND, _TEXT, _LETTER, _LINE = "#101418", "#e8ecf0", "#8fa3b5", "#ffd24a"
-# Tints tell the tiles of the checkerboard apart: fixed image warm, moving image cool.
-_WARM, _COOL = np.array([1.0, 0.86, 0.66]), np.array([0.70, 0.90, 1.0])
 # Name of each plane, the patient axis it cuts (0 = x), and the letters left, right, top, bottom.
 # Seen as radiologists do: the patient's right is on the left.
 _PLANES = (
@@ -78,7 +78,9 @@ def draw(
     figure, axes = _figure(shape, len(columns), title, lines)
     for row, (plane, axis, letters) in enumerate(_PLANES):
         slices = [_cut(volume, axis, cut[axis]) for volume in (fixed_volume, before, after)]
-        boards = [_checkerboard(slices[0], slices[1]), _checkerboard(slices[0], slices[2])]
+        boards = [
+            checkerboard(slices[0], moved, tile=round(_TILE / _PIXEL)) for moved in slices[1:]
+        ]
         outline = ndimage.gaussian_filter(slices[0], 1.2 / _PIXEL)
         levels = _outline_levels(fixed_volume)
         for column, panel in enumerate([*slices, *boards]):
@@ -99,7 +101,7 @@ def _display_grid(fixed: Image) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
     voxels = itk.array_view_from_image(fixed)
     head = ndimage.gaussian_filter(voxels, 1.0) > 0.1 * np.quantile(voxels, 0.99)
     index = np.argwhere(head)[:: max(1, head.sum() // 100_000), ::-1]
-    matrix = itk.array_from_matrix(fixed.GetDirection()) * np.asarray(fixed.GetSpacing())
+    matrix = voxel_axes(fixed)
     points = index @ matrix.T + np.asarray(fixed.GetOrigin())
     low, high = points.min(axis=0) - _MARGIN, points.max(axis=0) + _MARGIN
     return low, np.ceil((high - low) / _PIXEL).astype(int)
@@ -125,15 +127,6 @@ def _cut(volume: Picture, axis: int, index: int) -> Picture:
     plane = np.take(volume, index, axis=2 - axis)
     # Rows run down: towards posterior in the axial plane as stored, towards inferior after a flip.
     return np.asarray(plane if axis == 2 else plane[::-1])
-
-
-def _checkerboard(first: Picture, second: Picture) -> Picture:
-    rows, columns = np.indices(first.shape)
-    tile = round(_TILE / _PIXEL)
-    odd = ((rows // tile + columns // tile) % 2).astype(bool)[..., None]
-    return np.asarray(
-        np.where(odd, second[..., None] * _COOL, first[..., None] * _WARM), dtype=np.float32
-    )
 
 
 def _outline_levels(volume: Picture) -> list[float]:

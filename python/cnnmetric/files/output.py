@@ -67,6 +67,19 @@ def check_file(file: Path, *, option: str) -> None:
         raise SettingsError(msg)
 
 
+def check_new(file: Path, *, overwrite: bool) -> None:
+    """Refuse a file that exists, unless it may be replaced.
+
+    Raises
+    ------
+    SettingsError
+        If it may not.
+    """
+    if file.exists() and not overwrite:
+        msg = f"{file} exists; name another file, or say --overwrite (in Python overwrite=True)"
+        raise SettingsError(msg)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and move it there if the block succeeds.

@@ -20,6 +20,14 @@ def image_like(array: NDArray[Any], grid: Image) -> Image:
     return image
 
 
+def voxel_axes(grid: Image) -> NDArray[np.float64]:
+    """Return the steps from voxel to voxel in mm, as columns: direction times spacing (x, y, z)."""
+    axes: NDArray[np.float64] = itk.array_from_matrix(grid.GetDirection()) * np.array(
+        grid.GetSpacing()
+    )
+    return axes
+
+
 def placed(
     array: NDArray[Any], *, spacing: Any, origin: Any = None, direction: Any = None
 ) -> Image:

@@ -15,6 +15,7 @@ from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
 from cnnmetric.images.arrays import floats
 from cnnmetric.images.arrays import placed
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.types import Image
 
 # nibabel's axes point to the right and to the front, ITK's to the left and to the back.
@@ -100,7 +101,7 @@ def to_nibabel(image: Image) -> Any:
     import nibabel
 
     affine = np.eye(4)
-    matrix = itk.array_from_matrix(image.GetDirection()) * np.asarray(image.GetSpacing())
+    matrix = voxel_axes(image)
     affine[:3, :3] = _RAS_TO_LPS @ matrix
     affine[:3, 3] = _RAS_TO_LPS @ np.asarray(image.GetOrigin())
     return nibabel.Nifti1Image(itk.array_from_image(image).T, affine)

@@ -11,6 +11,7 @@ import itk
 
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
+from cnnmetric.files.output import check_new
 from cnnmetric.types import Image
 
 
@@ -25,9 +26,7 @@ def check_image_file(file: Path, *, overwrite: bool) -> None:
     if file.is_dir():
         msg = f"{file} is a folder; name a file, for example {file / 'image.nii.gz'}"
         raise SettingsError(msg)
-    if file.exists() and not overwrite:
-        msg = f"{file} exists; name another file, or say --overwrite (in Python overwrite=True)"
-        raise SettingsError(msg)
+    check_new(file, overwrite=overwrite)
     mode = itk.CommonEnums.IOFileMode_WriteMode
     if itk.ImageIOFactory.CreateImageIO(str(file), mode) is None:
         msg = (

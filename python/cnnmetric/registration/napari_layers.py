@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import SettingsError
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.types import Image
 
@@ -83,7 +84,7 @@ def affine_of(image: Image) -> NDArray[np.float64]:
         Of shape (d + 1, d + 1).
     """
     dimension = image.GetImageDimension()
-    columns = itk.array_from_matrix(image.GetDirection()) * np.asarray(image.GetSpacing())
+    columns = voxel_axes(image)
     affine = np.eye(dimension + 1)
     affine[:dimension, :dimension] = columns[::-1, ::-1]
     start = image.GetBufferedRegion().GetIndex()

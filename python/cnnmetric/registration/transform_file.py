@@ -16,6 +16,7 @@ from cnnmetric.files.points.formats import check_points_file
 from cnnmetric.files.points.formats import is_points_file
 from cnnmetric.files.points.formats import read_points
 from cnnmetric.files.points.formats import write_points
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.images.writing import check_image_file
 from cnnmetric.images.writing import write_image
 from cnnmetric.registration.spatial_transform import SpatialTransform
@@ -110,7 +111,7 @@ def transform_file(
 
 def _number_outside(points: Points, grid: Image) -> int:
     """Return how many points lie outside of an image, whose voxels end half a voxel off centre."""
-    axes = itk.array_from_matrix(grid.GetDirection()) * np.asarray(grid.GetSpacing())
+    axes = voxel_axes(grid)
     voxels = (points - np.asarray(grid.GetOrigin())) @ np.linalg.inv(axes).T
     last = np.array([int(number) for number in itk.size(grid)]) - 1
     return int((~((voxels >= -0.5) & (voxels <= last + 0.5)).all(axis=1)).sum())

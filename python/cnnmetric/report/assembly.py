@@ -14,6 +14,7 @@ from typing import Any
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.files.output import atomic_path
+from cnnmetric.files.output import check_new
 from cnnmetric.images import warping
 from cnnmetric.registration.spatial_transform import Jacobian
 from cnnmetric.registration.stage import Stage
@@ -93,9 +94,7 @@ def place_of(path: Path, *, overwrite: bool) -> Path:
     if file.is_dir():
         msg = f"{file} is a folder; name a file, or the folder that it lies in"
         raise SettingsError(msg)
-    if file.exists() and not overwrite:
-        msg = f"{file} exists; name another file, or say overwrite=True"
-        raise SettingsError(msg)
+    check_new(file, overwrite=overwrite)
     return file
 
 

@@ -25,13 +25,12 @@ _DEFORMATIONS = {
 
 def summary(stages: Sequence[Stage], log: Mapping[str, Any], comparison: Comparison) -> str:
     """Return in one line what was done."""
-    settings = log["settings"]
-    deformation = _DEFORMATIONS.get(settings["deformation"], settings["deformation"])
+    deformation = log["settings"]["deformation"]
     return "  ·  ".join(
         (
-            f"{deformation}",
+            _DEFORMATIONS.get(deformation, "parameter files of your own"),
             f"model {comparison.model}, fixed image {comparison.fixed_modality}",
-            f"{duration(sum(stage.seconds for stage in stages))}",
+            duration(sum(stage.seconds for stage in stages)),
             str(log["finished"]).replace("T", " ").replace("+00:00", " UTC"),
         )
     )
@@ -39,6 +38,9 @@ def summary(stages: Sequence[Stage], log: Mapping[str, Any], comparison: Compari
 
 def figures(quality: Quality) -> str:
     """Return the key figures, those that are off marked."""
+    linear = quality.linear_agreement
+    unfit = linear is not None and linear < judgement.AGREEMENT_WRONG
+    before = f"; before the deformation {linear:.0%}" if unfit else ""
     found = [
         (
             "Metric",
@@ -49,8 +51,8 @@ def figures(quality: Quality) -> str:
         (
             "Agreement inside",
             f"{quality.agreement:.0%}",
-            "of the patches fit best where they are; 50% is chance",
-            quality.agreement < judgement.AGREEMENT_POOR,
+            f"of the patches fit best where they are; 50% is chance{before}",
+            quality.agreement < judgement.AGREEMENT_POOR or unfit,
         ),
         (
             "Overlap",
@@ -74,14 +76,12 @@ def figures(quality: Quality) -> str:
 
 def details(stages: Sequence[Stage], log: Mapping[str, Any], quality: Quality) -> str:
     """Return stages, images, settings and versions as tables."""
-    after = dict(quality.stages)
     times = [
         (
             stage.name.replace("_", " "),
-            f"{duration(stage.seconds)}, {len(stage.trace)} iterations, "
-            f"metric {after.get(stage.name, quality.value):.3f}",
+            f"{duration(stage.seconds)}, {len(stage.trace)} iterations, metric {after:.3f}",
         )
-        for stage in stages
+        for stage, (_, after) in zip(stages, quality.stages, strict=True)
     ]
     parts = [
         _card("Stages", _table(times)),
@@ -137,6 +137,8 @@ def _images(images: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in settings.items():
+        if name == "deformation" and value is None:
+            continue  # parameter files of the user say it
         if value is None or value == "":
             text = "chosen"
         elif isinstance(value, bool):

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from cnnmetric.images import warping
 from cnnmetric.images.arrays import placed
+from cnnmetric.images.arrays import voxel_axes
+from cnnmetric.images.checkerboard import checkerboard
 from cnnmetric.types import Image
 
 _EDGE = 240  # pixels of the longest axis of the head
 _GAP = 6
 _BACKGROUND = 14
 _TILE = 20.0  # mm, checkerboard
-# Tints tell the tiles of the checkerboard apart: fixed image warm, moving image cool.
-_WARM, _COOL = np.array([1.0, 0.87, 0.68]), np.array([0.72, 0.9, 1.0])
 
 Picture = NDArray[np.uint8]
 
@@ -70,21 +70,12 @@ def as_data_uri(picture: Picture) -> str:
 def _row(fixed: Picture, before: Picture, after: Picture, spacing: float) -> Picture:
     tile = max(2, round(_TILE / spacing))
     grey = [np.repeat(part[..., None], 3, axis=-1) for part in (fixed, before, after)]
-    boards = [_board(fixed, moving, tile) for moving in (before, after)]
+    boards = [checkerboard(fixed, moving, tile=tile).astype(np.uint8) for moving in (before, after)]
     padded = [
         np.pad(part, ((_GAP, 0), (_GAP, 0), (0, 0)), constant_values=_BACKGROUND)
         for part in [*grey, *boards]
     ]
     return np.concatenate(padded, axis=1)
-
-
-def _board(first: Picture, second: Picture, tile: int) -> Picture:
-    rows, columns = np.indices(first.shape)
-    odd = ((rows // tile + columns // tile) % 2).astype(bool)[..., None]
-    found: Picture = np.where(odd, second[..., None] * _COOL, first[..., None] * _WARM).astype(
-        np.uint8
-    )
-    return found
 
 
 def _centred(row: Picture, width: int) -> Picture:
@@ -101,7 +92,7 @@ def _patient_grid(fixed: Image) -> tuple[Image, float]:
     corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (
         np.ptp(shown, axis=0)
     ) + shown.min(axis=0)
-    matrix = itk.array_from_matrix(fixed.GetDirection()) * np.array(fixed.GetSpacing())
+    matrix = voxel_axes(fixed)
     points = corners @ matrix.T + np.array(fixed.GetOrigin())
     margin = 0.04 * np.ptp(points, axis=0).max()
     low, high = points.min(axis=0) - margin, points.max(axis=0) + margin

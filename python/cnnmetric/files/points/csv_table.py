@@ -41,19 +41,7 @@ class _Document:
 def read(text: str, *, place: str, grid: Image | None) -> PointSet:
     """Read points, and labels from a column ``label``.
 
-    Parameters
-    ----------
-    text
-        Of the file.
-    place
-        The file, for messages.
-    grid
-        Not needed.
-
-    Raises
-    ------
-    DataError
-        If the table has another form.
+    As `Format.read` says.
     """
     del grid
     reader = csv.reader(io.StringIO(text, newline=""))

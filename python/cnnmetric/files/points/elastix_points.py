@@ -11,6 +11,7 @@ from cnnmetric.files.points.point_set import PointSet
 from cnnmetric.files.points.point_set import numbers
 from cnnmetric.files.points.point_set import point_set
 from cnnmetric.files.points.point_set import written
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.types import Image
 
 SUFFIXES = (".txt", ".pts")
@@ -20,19 +21,7 @@ _KINDS = ("point", "index")
 def read(text: str, *, place: str, grid: Image | None) -> PointSet:
     """Read points in mm, or voxel indices of an image.
 
-    Parameters
-    ----------
-    text
-        Of the file.
-    place
-        The file, for messages.
-    grid
-        The image that indices count voxels of.
-
-    Raises
-    ------
-    DataError
-        If the file has another form, or holds indices and there is no grid.
+    As `Format.read` says; a `DataError` also if the file holds indices and there is no grid.
     """
     lines = [
         (number, line.split())
@@ -89,6 +78,6 @@ def _in_mm(points: PointSet, grid: Image | None, place: str) -> NDArray[np.float
             "or 'point' and coordinates in mm"
         )
         raise DataError(msg)
-    axes = np.asarray(grid.GetDirection()) * np.asarray(grid.GetSpacing())
+    axes = voxel_axes(grid)
     found: NDArray[np.float64] = np.asarray(grid.GetOrigin()) + indices @ axes.T
     return found

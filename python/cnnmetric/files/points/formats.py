@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol
 
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.files.output import atomic_path
+from cnnmetric.files.output import check_new
 from cnnmetric.files.points import csv_table
 from cnnmetric.files.points import elastix_points
 from cnnmetric.files.points import slicer_fcsv
@@ -17,11 +18,38 @@ from cnnmetric.files.points import slicer_markups
 from cnnmetric.files.points.point_set import PointSet
 from cnnmetric.types import Image
 
-_FORMATS: dict[str, ModuleType] = {
-    suffix: module
-    for module in (elastix_points, slicer_markups, slicer_fcsv, csv_table)
-    for suffix in module.SUFFIXES
-}
+
+class Format(Protocol):
+    """What a module knows of its format."""
+
+    @property
+    def SUFFIXES(self) -> tuple[str, ...]:  # noqa: N802 (a constant of the module)
+        """What names of files end with."""
+
+    def read(self, text: str, *, place: str, grid: Image | None) -> PointSet:
+        """Return the points of a file.
+
+        Parameters
+        ----------
+        text
+            Of the file.
+        place
+            The file, for messages.
+        grid
+            The image that voxel indices count; only elastix's files hold such.
+
+        Raises
+        ------
+        DataError
+            If the file has another form.
+        """
+
+    def write(self, points: PointSet) -> str:
+        """Return the text of a file: the one that was read, at new positions, or a new one."""
+
+
+_MODULES: tuple[Format, ...] = (elastix_points, slicer_markups, slicer_fcsv, csv_table)
+_FORMATS = {suffix: module for module in _MODULES for suffix in module.SUFFIXES}
 KNOWN = ", ".join(_FORMATS)
 
 
@@ -60,11 +88,10 @@ def read_points(file: str | Path, *, grid: Image | None = None) -> PointSet:
         msg = f"{path} cannot be read as points: {error.strerror or error}"
         raise DataError(msg) from error
     try:
-        points: PointSet = _FORMATS[suffix].read(text, place=str(path), grid=grid)
+        return _FORMATS[suffix].read(text, place=str(path), grid=grid)
     except csv.Error as error:
         msg = f"{path} cannot be read as comma-separated text: {error}"
         raise DataError(msg) from error
-    return points
 
 
 def check_points_file(file: Path, *, overwrite: bool) -> str:
@@ -79,9 +106,7 @@ def check_points_file(file: Path, *, overwrite: bool) -> str:
     if suffix is None:
         msg = f"points cannot be written to {file}; name a file that ends in one of {KNOWN}"
         raise SettingsError(msg)
-    if file.exists() and not overwrite:
-        msg = f"{file} exists; name another file, or say --overwrite (in Python overwrite=True)"
-        raise SettingsError(msg)
+    check_new(file, overwrite=overwrite)
     return suffix
 
 

@@ -48,19 +48,7 @@ class _Document:
 def read(text: str, *, place: str, grid: Image | None) -> PointSet:
     """Read points and labels.
 
-    Parameters
-    ----------
-    text
-        Of the file.
-    place
-        The file, for messages.
-    grid
-        Not needed.
-
-    Raises
-    ------
-    DataError
-        If the file has another form, or does not say whether it is LPS or RAS.
+    As `Format.read` says; a `DataError` also if the file does not say whether it is LPS or RAS.
     """
     del grid
     lines = list(enumerate(text.splitlines(), start=1))

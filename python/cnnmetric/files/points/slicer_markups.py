@@ -43,19 +43,7 @@ def read(text: str, *, place: str, grid: Image | None) -> PointSet:
     Points that are not placed yet (``positionStatus``) are left out, and stay in the file as they
     are.
 
-    Parameters
-    ----------
-    text
-        Of the file.
-    place
-        The file, for messages.
-    grid
-        Not needed.
-
-    Raises
-    ------
-    DataError
-        If the file has another form, or markups that are more than their points.
+    As `Format.read` says; a `DataError` also if there are markups that are more than their points.
     """
     del grid
     try:
