@@ -9,21 +9,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from distributed import LocalCluster
 
 from cnnmetric.evaluate import main
 from support.evaluation_subjects import write_subjects
 from support.evaluation_subjects import write_translation_parameters
+from support.many_registrations import PATIENCE
+from support.many_registrations import cluster
+from support.many_registrations import stopped
+from support.many_registrations import wait_until
 
-PATIENCE = 150.0  # seconds; for machines that do other work, too
 SHIFTS = [(0.0, 0.0, 0.0), (4.0, -3.0, 2.0)]
 
 
@@ -40,14 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Return the address of a Dask cluster of two workers on this machine."""
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="127.0.0.1:0",
-        memory_limit=0,
-    ) as cluster:
-        yield str(cluster.scheduler_address)
+    with cluster(workers=2) as found:
+        yield found
 
 
 def arguments(folder: Path, out: Path, *, methods: str = "mine", own: str = "") -> list[str]:
@@ -182,26 +176,11 @@ def test_registrations_end_with_the_evaluation(
         *arguments(folder, out, own=f"mine={long}"),
         *("--workers", "1"),
     ]
-    # Away from the terminal's group, where Ctrl-C would reach the registrations by itself.
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True
+    status, errors = stopped(
+        command, number, works=lambda process: registering_child(process) is not None
     )
-    children: list[psutil.Process] = []
-    try:
-        wait_until(lambda: registering_child(process.pid) is not None or bool(process.poll()))
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert children
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=PATIENCE)
-        _, alive = psutil.wait_procs(children, timeout=10)
-        assert not alive
-    finally:
-        process.kill()
-        for child in children:
-            with contextlib.suppress(psutil.Error):
-                child.kill()
     if number != signal.SIGKILL:
-        assert process.returncode == 130
+        assert status == 130
         assert errors.strip().endswith("cnnmetric evaluate: interrupted; the same command goes on")
     # What was ended is not done, and is no failure.
     assert not (out / "results.jsonl").exists()
@@ -255,13 +234,6 @@ def test_a_scheduler_that_does_not_answer(
 def test_a_folder_without_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary", "--out", str(tmp_path)]) == 1
     assert "has no results; run the evaluation" in capsys.readouterr().err
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)
 
 
 def registering_child(process: int) -> int | None:

@@ -23,7 +23,7 @@ ITK, ELASTIX, ONNXRUNTIME = fetch_headers.ALL_HEADERS
 ELASTIX_TAR = "elastix_5.3.1.orig.tar.gz"
 NEEDS_APT = pytest.mark.skipif(
     not (shutil.which("apt-get") and shutil.which("dpkg-deb")),
-    reason="downloads through apt; without it, users name folders of their own",
+    reason="downloads through apt; where there is none, users name folders, as the other tests do",
 )
 
 
@@ -262,7 +262,7 @@ def test_headers_are_downloaded_once_and_without_traces(
         update_apt()
         (tmp_path / "hook-ran").unlink()
     elif platform.freedesktop_os_release()["ID"] != "debian":
-        pytest.skip("the case of a fresh Debian, which no other system can be made to look like")
+        pytest.skip("apt finds out by the system that it is on Debian, and this system is another")
     else:
         codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
         sources = f"deb [trusted=yes arch=amd64] file:{archive.folder} {codename} main\n"

@@ -75,7 +75,10 @@ def test_nothing_is_done_where_nothing_changed(
 @pytest.mark.slow
 def test_the_bundle_is_made_with_its_licences(viewer: Path) -> None:
     if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
+        pytest.skip(
+            "npm bundles the viewer and is not here (Debian: apt-get install npm); what the build "
+            "and a report do without it is tested above and in tests/registration/test_report.py"
+        )
     bundle = build_viewer.build(viewer)
     assert bundle.stat().st_size > 1e6
     assert "</script" not in bundle.read_text(encoding="utf-8")

@@ -61,13 +61,13 @@ def german(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return an environment in which de_DE exists."""
     localedef = shutil.which("localedef")
     if localedef is None:
-        pytest.skip("makes a locale with localedef, which is not here")
+        pytest.skip("needs a locale with a decimal comma, and no localedef is here to make one")
     folder = tmp_path_factory.mktemp("locales")
     command = [localedef, "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")]
     # It warns, and returns 1, about what this test does not need.
     subprocess.run(command, capture_output=True, check=False)
     if not (folder / "de_DE.UTF-8" / "LC_NUMERIC").exists():
-        pytest.skip("localedef could not make the locale de_DE; its sources are not here")
+        pytest.skip("localedef lacks the sources of de_DE (Debian: apt-get install locales)")
     return {**os.environ, "LOCPATH": str(folder)}
 
 

@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-import os
 import re
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from distributed import LocalCluster
 
 import cnnmetric
 from cnnmetric.commands.main import main
@@ -34,9 +29,10 @@ from cnnmetric.registration.cohort.run import Cohort
 from cnnmetric.registration.cohort.table import read_pairs
 from support.known_pair import QUICK
 from support.known_pair import as_file
+from support.many_registrations import cluster
+from support.many_registrations import stopped
 
 DAMAGED = "damaged.nii.gz"
-PATIENCE = 120.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -171,14 +167,8 @@ def test_what_failed_is_tried_again_and_what_was_deleted_is_made_again(
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="127.0.0.1:0",
-        memory_limit=0,
-    ) as cluster:
-        yield str(cluster.scheduler_address)
+    with cluster(workers=1) as found:
+        yield found
 
 
 @pytest.mark.slow
@@ -205,6 +195,12 @@ def test_a_cluster_registers_with_masks_start_and_modality(
     assert log["settings"]["fixed_modality"] == "T1b"
 
 
+def registers(process: int) -> bool:
+    """Tell whether a process has one of `batch.job` below it, which it starts for a pair."""
+    children = psutil.Process(process).children(recursive=True)
+    return any("cnnmetric.registration.batch.job" in child.cmdline() for child in children)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_ends_the_registrations_and_the_next_run_goes_on(
@@ -216,26 +212,9 @@ def test_a_stop_ends_the_registrations_and_the_next_run_goes_on(
         *("-o", str(tmp_path), "--model", str(difference_model)),
         *("--deformation", "affine", "--threads", "1"),
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-    children: list[psutil.Process] = []
-    try:
-        end = time.monotonic() + PATIENCE
-        while not children and time.monotonic() < end:
-            children = psutil.Process(process.pid).children(recursive=True)
-            time.sleep(0.1)
-        assert children
-        time.sleep(2.0)
-        os.kill(process.pid, number)
-        _, errors = process.communicate(timeout=PATIENCE)
-        _, alive = psutil.wait_procs(children, timeout=10)
-        assert not alive
-    finally:
-        process.kill()
-        for child in children:
-            with contextlib.suppress(psutil.Error):
-                child.kill()
-    assert process.returncode == 130
-    assert errors.strip().endswith(b"interrupted; with --table, the same command goes on")
+    status, errors = stopped(command, number, works=registers)
+    assert status == 130
+    assert errors.strip().endswith("interrupted; with --table, the same command goes on")
     assert rows_of(tmp_path)["a"]["status"] == "waiting"
     cohort = run(table, tmp_path, difference_model, deformation="affine")
     assert cohort.number("done") == 1

@@ -79,7 +79,7 @@ def browser(
 ) -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        pytest.skip("there is no Chromium (Debian: apt-get install chromium)")
+        pytest.skip("needs a browser, and no Chromium is here (Debian: apt-get install chromium)")
     if not (Path(pages.__file__).parent / "viewer.js").exists():
         pytest.skip("the viewer was not built (python scripts/build_viewer.py)")
     playwright = pytest.importorskip("playwright.sync_api")

@@ -40,7 +40,8 @@ def run_command(
             _show_in_one_line(program)
             return command() or 0
     except (CNNMetricError, OSError, RuntimeError, MemoryError, UnicodeError) as error:
-        # Of Python itself; a fault of ours.
+        # Python derives these two from RuntimeError, which libraries raise for what users can mend.
+        # They are faults of the program, and a report of one needs the traceback.
         if os.environ.get(DEBUG) or isinstance(error, (NotImplementedError, RecursionError)):
             raise
         print(f"{program}: {_one_line(error)}", file=sys.stderr)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -167,6 +168,11 @@ def uses_the_metric(map_: ParameterMap) -> bool:
     return METRIC in map_.get("Metric", ())
 
 
+def with_the_metric(maps: Iterable[ParameterMap]) -> Iterator[tuple[int, ParameterMap]]:
+    """Yield the parameter maps that ask for CNNMetric, with their numbers among all."""
+    return ((index, map_) for index, map_ in enumerate(maps) if uses_the_metric(map_))
+
+
 def check_components(maps: Iterable[ParameterMap]) -> None:
     """Refuse names of components that elastix does not have, or not of the kind asked for.
 
@@ -180,9 +186,7 @@ def check_components(maps: Iterable[ParameterMap]) -> None:
     MetricError
         Naming the parameter, its value, and what is meant or there is.
     """
-    for index, map_ in enumerate(maps):
-        if not uses_the_metric(map_):
-            continue
+    for index, map_ in with_the_metric(maps):
         for kind, names in COMPONENTS.items():
             given = map_.get(kind, ())
             if not given and kind in REQUIRED:
@@ -213,9 +217,7 @@ def check_samplers(maps: Iterable[ParameterMap]) -> None:
     MetricError
         Naming what needs the sampler.
     """
-    for index, map_ in enumerate(maps):
-        if not uses_the_metric(map_):
-            continue
+    for index, map_ in with_the_metric(maps):
         samplers = map_.get("ImageSampler", ())
         if not samplers and "PreconditionedStochasticGradientDescent" in map_.get("Optimizer", ()):
             msg = (

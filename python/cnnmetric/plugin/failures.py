@@ -27,6 +27,7 @@ from cnnmetric.plugin.components import check_components
 from cnnmetric.plugin.components import check_samplers
 from cnnmetric.plugin.components import check_threads
 from cnnmetric.plugin.components import uses_the_metric
+from cnnmetric.plugin.components import with_the_metric
 
 _METHODS = ("Update", "UpdateLargestPossibleRegion")
 _OURS = re.compile(r"(?:Metric\d*)?(CNNMetric\w*)")
@@ -184,11 +185,10 @@ def check_numbers_of_values(maps: Iterable[ParameterMap]) -> None:
     MetricError
         Naming the parameter, its parameter map and both numbers.
     """
-    for index, map_ in enumerate(maps):
+    for index, map_ in with_the_metric(maps):
         resolutions = list(map_.get("NumberOfResolutions", ())) or [str(_ELASTIX_RESOLUTIONS)]
-        # What is no number is elastix's to refuse.
-        if not uses_the_metric(map_) or not resolutions[0].isdecimal():
-            continue
+        if not resolutions[0].isdecimal():
+            continue  # elastix's to refuse
         levels = int(resolutions[0])
         for name, values in map_.items():
             if _OURS.fullmatch(name) and len(values) not in (0, 1, levels):  # none: the default

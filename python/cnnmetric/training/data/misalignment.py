@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import entropy
 
 from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.data.pairs import content_box
@@ -144,15 +145,10 @@ def normalised_mutual_information(first: NDArray[np.float32], second: NDArray[np
         np.minimum((image[inside] * BINS).astype(np.int64), BINS - 1) for image in (first, second)
     ]
     joint = np.bincount(bins[0] * BINS + bins[1], minlength=BINS**2).reshape(BINS, BINS)
-    together = _entropy(joint)
-    if together == 0:
+    if np.count_nonzero(joint) < 2:  # nothing is told, and there may be no voxel
         return 0.0
-    return (_entropy(joint.sum(0)) + _entropy(joint.sum(1))) / together - 1
-
-
-def _entropy(counts: NDArray[np.int64]) -> float:
-    shares = counts[counts > 0] / max(counts.sum(), 1)
-    return float(-(shares * np.log(shares)).sum())
+    apart = entropy(joint.sum(0)) + entropy(joint.sum(1))
+    return float(apart / entropy(joint, axis=None)) - 1
 
 
 def _shifts(length: int, dimension: int) -> Iterator[tuple[int, int, list[int]]]:
