@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,17 @@ def data_folder() -> Path:
     folder = Path(os.environ["CNNMETRIC_DATA"])
     assert folder.is_dir(), f"CNNMETRIC_DATA={folder} is no folder"
     return folder
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt, here and in processes that a test starts.
+
+    Shells have it ignored in the background, and so have parallel tests.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -166,6 +166,7 @@ def test_a_crash_takes_one_registration_with_it(folder: Path, tmp_path: Path) ->
         pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.usefixtures("ctrl_c")
 def test_registrations_end_with_the_evaluation(
     number: signal.Signals, folder: Path, tmp_path: Path
 ) -> None:

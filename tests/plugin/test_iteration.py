@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +105,6 @@ def test_exception_of_a_callback_stops_the_registration(
         register(*images, settings)
     assert len(seen) == 2
     register(*images, parameters(difference_model))  # the next one is not affected
-
-
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Let SIGINT raise KeyboardInterrupt; in the background, shells have it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def interrupt_soon() -> subprocess.Popen[bytes]:

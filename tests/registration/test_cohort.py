@@ -202,6 +202,7 @@ def registers(process: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_ends_the_registrations_and_the_next_run_goes_on(
     number: signal.Signals, images: Path, difference_model: Path, tmp_path: Path

@@ -70,14 +70,13 @@ def test_a_signal_in_the_last_step_changes_nothing(
     assert (tmp_path / "model.onnx").is_file()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_signal_acts_at_once() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # parallel tests ignore it
     with stop_on_signals() as request:
         os.kill(os.getpid(), signal.SIGINT)
         assert request.signal == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
 
 
 def test_workers_that_the_signal_has_ended_are_no_error() -> None:
@@ -114,6 +113,7 @@ def test_the_table_of_pairs_is_never_overwritten(tmp_path: Path, call: dict[str,
     assert table.read_bytes() == before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_as_a_terminal_or_a_queue_sends_it(

@@ -72,7 +72,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 
 def unless_stopped(batches: Iterable[Item], request: StopRequest) -> Iterator[Item]:
-    """Yield batches; end early where a signal has also ended the processes that make them."""
+    """Yield batches; end early where a signal has ended processes that had only begun to load."""
     iterator = iter(batches)
     while True:
         try:
@@ -86,12 +86,16 @@ def unless_stopped(batches: Iterable[Item], request: StopRequest) -> Iterator[It
         yield batch
 
 
-def ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the one that trains.
+def leave_signals(worker: int) -> None:
+    """Leave Ctrl-C and SIGTERM to the process that trains, in one that loads data.
+
+    Terminals and queues send them to all processes. PyTorch makes an error of a loading process
+    that ends, at whatever the training one does at that time.
 
     Parameters
     ----------
     worker
         Number of the process that loads data, as PyTorch gives it.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -35,7 +35,7 @@ from cnnmetric.training.holdout import Split
 from cnnmetric.training.holdout import split
 from cnnmetric.training.interruption import Interrupted
 from cnnmetric.training.interruption import StopRequest
-from cnnmetric.training.interruption import ignore_interrupts
+from cnnmetric.training.interruption import leave_signals
 from cnnmetric.training.interruption import stop_on_signals
 from cnnmetric.training.interruption import unless_stopped
 from cnnmetric.training.log import draw_curve
@@ -216,7 +216,7 @@ def descend(
         batch_size=None,
         sampler=processes.steps(progress.step, settings.steps),
         num_workers=settings.workers,
-        worker_init_fn=ignore_interrupts,
+        worker_init_fn=leave_signals,
     )
     bar = tqdm(
         batches,
