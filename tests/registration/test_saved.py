@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import cnnmetric
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
+from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration.initial import initial_transforms
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.spatial_transform import SpatialTransform
@@ -65,6 +67,19 @@ def test_a_registration_starts_from_its_files_for_transformix(
         transforms=initial_transforms(str(last), fixed, moving), target=fixed, source=moving
     )
     np.testing.assert_allclose(found.apply(LANDMARK), deformed.apply(LANDMARK), atol=0.01)
+
+
+def test_older_and_newer_transformix_find_the_file_before(saved: Path, tmp_path: Path) -> None:
+    before, last = (saved / f"TransformParameters.{number}.txt" for number in (1, 2))
+    lines = last.read_text(encoding="utf-8").splitlines()
+    assert f'(InitialTransformParametersFileName "{before.resolve()}")' in lines
+    assert f'(InitialTransformParameterFileName "{before.name}")' in lines
+    # A copy reads its own files, and not those of the folder that it is a copy of.
+    copy = shutil.copytree(saved, tmp_path / "copy")
+    first = copy / "TransformParameters.0.txt"
+    first.write_text("no parameters")
+    with pytest.raises(DataError, match=re.escape(f"{first} cannot be read")):
+        elastix_transforms.read_chain(copy / last.name)
 
 
 def change_log(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:

@@ -40,7 +40,8 @@ _NO_REGISTRATION = {
     "WriteResultImage": ["false"],
 }
 _EDGE = 4  # voxels of the images of that registration
-# Older elastix has one name, elastix from 5.2 on the other; each ignores what it does not know.
+# Before elastix 5.2 and since; each ignores what it does not know. The older one looks for a file
+# that is named without its folder where it is started, the newer one beside the file that names it.
 _INITIAL = ("InitialTransformParametersFileName", "InitialTransformParameterFileName")
 
 _NO_INITIAL = "NoInitialTransform"
@@ -167,7 +168,7 @@ def read_chain(file: Path) -> ParameterObject:
             msg = f"{files[-1]} cannot be read as a transform of elastix: {reason}"
             raise DataError(msg) from error
         maps.insert(0, dict(parameters.GetParameterMap(0)))
-        names = [maps[0][name][0] for name in _INITIAL if name in maps[0]]
+        names = [maps[0][name][0] for name in reversed(_INITIAL) if name in maps[0]]
         if not names or names[0] in ("", _NO_INITIAL):
             break
         before = Path(names[0])
@@ -240,7 +241,7 @@ def write_chain(maps: Sequence[ParameterMap], folder: Path) -> list[Path]:
     """
     files: list[Path] = []
     for number, given in enumerate(maps):
-        before = files[-1].name if files else _NO_INITIAL
+        before = (str(files[-1].resolve()), files[-1].name) if files else (_NO_INITIAL,) * 2
         values = {
             "HowToCombineTransforms": ["Compose"],
             "ResampleInterpolator": ["FinalBSplineInterpolator"],
@@ -248,7 +249,7 @@ def write_chain(maps: Sequence[ParameterMap], folder: Path) -> list[Path]:
             "Resampler": ["DefaultResampler"],
             "DefaultPixelValue": ["0"],
             **{name: list(value) for name, value in given.items()},
-            **{name: [before] for name in _INITIAL},
+            **{name: [file] for name, file in zip(_INITIAL, before, strict=True)},
             _DIRECTIONS: ["true"],
             "ResultImagePixelType": ["float"],
             "ResultImageFormat": ["nii.gz"],
