@@ -17,14 +17,14 @@ from torch.utils.data import DataLoader
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.metric.network import DissimilarityNetwork
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.crops import CropSampler
 from cnnmetric.training.data.label_maps import find_label_maps
 from cnnmetric.training.data.label_maps import load_label_map
-from cnnmetric.training.data.label_maps import render_pair
 from cnnmetric.training.data.material import Material
-from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.data.pairs import read_images
 from cnnmetric.training.data.pairs import read_pairs
+from cnnmetric.training.data.rendering import render_pair
 from cnnmetric.training.data.sources import Kind
 from cnnmetric.training.loop import train
 from cnnmetric.training.loss import contrastive_loss

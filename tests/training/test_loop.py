@@ -16,8 +16,8 @@ from cnnmetric import train as program
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
-from cnnmetric.training.loop import learning_rate
 from cnnmetric.training.loop import train
+from cnnmetric.training.schedule import learning_rate
 from support.training_images import settings
 from support.training_images import write_image
 from support.training_images import write_pairs

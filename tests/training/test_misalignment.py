@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from cnnmetric.errors import DataError
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.misalignment import describe_misaligned
 from cnnmetric.training.data.misalignment import measure
 from cnnmetric.training.data.misalignment import normalised_mutual_information
-from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.data.pairs import read_pairs
 from cnnmetric.training.pair_check import MisalignedPairsWarning

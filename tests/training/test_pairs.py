@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cnnmetric.errors import DataError
-from cnnmetric.training.data.pairs import AlignedPair
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.pairs import PairFiles
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.data.pairs import read_pairs

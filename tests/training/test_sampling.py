@@ -13,11 +13,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from cnnmetric.errors import DataError
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.geometry import PatchTransforms
 from cnnmetric.training.data.geometry import near_misses
 from cnnmetric.training.data.geometry import random_rotations
 from cnnmetric.training.data.geometry import random_transforms
-from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.data.sampling import PatchSampler
 from support.training_images import blobs
 from support.training_images import settings

@@ -15,7 +15,7 @@ import torch
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.training.checkpoint import Progress
-from cnnmetric.training.data.pairs import AlignedPair
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.log import draw_curve
 from cnnmetric.training.loop import train
 from cnnmetric.training.networks.architecture import Layer

@@ -9,12 +9,11 @@ import signal
 import statistics
 import time
 from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from cnnmetric.errors import CNNMetricError
@@ -22,10 +21,11 @@ from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.training import checkpoint
 from cnnmetric.training.checkpoint import Progress
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.cache import cached_pair
+from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.material import find_materials
 from cnnmetric.training.data.material import load_material
-from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.data.pairs import PairFiles
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.data.pairs import sha256
@@ -34,10 +34,7 @@ from cnnmetric.training.export.model_file import export_model
 from cnnmetric.training.holdout import Split
 from cnnmetric.training.holdout import split
 from cnnmetric.training.interruption import Interrupted
-from cnnmetric.training.interruption import StopRequest
-from cnnmetric.training.interruption import leave_signals
 from cnnmetric.training.interruption import stop_on_signals
-from cnnmetric.training.interruption import unless_stopped
 from cnnmetric.training.log import draw_curve
 from cnnmetric.training.log import write_log
 from cnnmetric.training.networks.architecture import PatchNetwork
@@ -50,12 +47,10 @@ from cnnmetric.training.processes import Processes
 from cnnmetric.training.record import summary
 from cnnmetric.training.record import write_record
 from cnnmetric.training.settings import TrainingSettings
+from cnnmetric.training.steps import Taken
+from cnnmetric.training.steps import steps_of
 from cnnmetric.training.validation import Validator
 from cnnmetric.training.validation import shift_curves
-
-# One-cycle: the rate rises from peak / 25 during this share of the steps.
-WARM_UP = 0.1
-START_DIVISOR = 25.0
 
 
 def train(settings: TrainingSettings) -> Progress:
@@ -93,18 +88,6 @@ def train(settings: TrainingSettings) -> Progress:
         _finish(settings, network, progress)
     processes.wait()
     return progress
-
-
-def learning_rate(settings: TrainingSettings, step: int) -> float:
-    """Return the rate of a step (counted from 0); a pure function, so a resume needs no state."""
-    peak = settings.learning_rate
-    if settings.schedule == "constant":
-        return peak
-    done = (step + 0.5) / settings.steps
-    if done < WARM_UP:
-        start = peak / START_DIVISOR
-        return start + (peak - start) * (1 - math.cos(math.pi * done / WARM_UP)) / 2
-    return peak * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
 
 
 def _train_on_images(
@@ -153,9 +136,8 @@ def _train_on_images(
                 [*real, *held_out], strict=settings.strict_pairs, tell=processes.first
             ),
         )
-    sampler = objective.sampler(materials, settings)
     validator = Validator(held_out, objective, settings) if held_out else None
-    descend(settings, objective, optimizer, sampler, progress, validator, processes)
+    descend(settings, objective, optimizer, materials, progress, validator, processes)
     _keep_best(objective.network, progress)
     # Of a pair that was trained on where there is no other one, which the record tells.
     progress.curves = [
@@ -192,7 +174,7 @@ def descend(
     settings: TrainingSettings,
     objective: Objective,
     optimizer: torch.optim.Optimizer,
-    sampler: Dataset[Any],
+    materials: Sequence[Material],
     progress: Progress,
     validator: Validator | None = None,
     processes: Processes = ALONE,
@@ -211,15 +193,7 @@ def descend(
     memory_format = torch.channels_last_3d if settings.dimension == 3 else torch.channels_last
     network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
     _to_device(optimizer, device)
-    batches = DataLoader(
-        sampler,
-        batch_size=None,
-        sampler=processes.steps(progress.step, settings.steps),
-        num_workers=settings.workers,
-        worker_init_fn=leave_signals,
-    )
     bar = tqdm(
-        batches,
         desc="training",
         unit="step",
         initial=progress.step,
@@ -228,19 +202,24 @@ def descend(
     )
     before = progress.step
     started = time.monotonic()
+    steps = steps_of(settings, objective, optimizer, materials, processes)
     with stop_on_signals() as request:
-        for batch in unless_stopped(bar, request):
-            stop = _step(settings, objective, optimizer, batch, progress, processes, request)
+        for taken in steps.take(progress.step, request):
+            _check_finite(settings, taken, progress.step)
+            last = progress.step
+            progress.losses += taken.losses
+            progress.accuracies += taken.accuracies
             now = time.monotonic()
             progress.seconds += now - started
             started = now
+            bar.update(progress.step - last)
             _show(bar, progress, patches=objective.size() * processes.size)
-            last = progress.step == settings.steps
-            if validator and (last or progress.step % settings.validate_every == 0):
+            complete = progress.step == settings.steps
+            if validator and (complete or _passed(settings.validate_every, last, progress.step)):
                 validator.validate(progress, device)
-            if last or stop:
+            if complete or taken.stop:
                 break
-            if processes.first and progress.step % settings.checkpoint_every == 0:
+            if processes.first and _passed(settings.checkpoint_every, last, progress.step):
                 _save(settings, network, optimizer, progress)
         bar.close()
         if progress.step == 0:
@@ -256,37 +235,19 @@ def descend(
             raise Interrupted(msg, request.signal or signal.SIGTERM)
 
 
-def _step(
-    settings: TrainingSettings,
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-    batch: Any,
-    progress: Progress,
-    processes: Processes,
-    request: StopRequest,
-) -> bool:
-    """Take one step; return whether one of the processes was asked to stop after it."""
-    step = progress.step
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(settings, step)
-    loss, right = objective.loss(batch, _device(settings))
-    asked = torch.full_like(right, bool(request.signal))
-    measures = torch.stack([loss.detach(), right, asked])
-    processes.average([measures])
-    value, accuracy, stop = measures.tolist()
-    if not math.isfinite(value):
-        msg = (
-            f"the loss is {value} at step {step}: training has diverged; lower "
-            f"--learning-rate (now {settings.learning_rate:g}) or use --precision float32"
-        )
-        raise CNNMetricError(msg)
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    processes.average(weight.grad for weight in objective.network.parameters())
-    optimizer.step()
-    progress.losses.append(value)
-    progress.accuracies.append(accuracy)
-    return bool(stop)
+def _check_finite(settings: TrainingSettings, taken: Taken, step: int) -> None:
+    for number, value in enumerate(taken.losses):
+        if not math.isfinite(value):
+            msg = (
+                f"the loss is {value} at step {step + number}: training has diverged; lower "
+                f"--learning-rate (now {settings.learning_rate:g}) or use --precision float32"
+            )
+            raise CNNMetricError(msg)
+
+
+def _passed(interval: int, before: int, now: int) -> bool:
+    """Tell whether a multiple of the interval lies after one step and not after the other."""
+    return now // interval > before // interval
 
 
 def _show(bar: tqdm[Any], progress: Progress, *, patches: int) -> None:

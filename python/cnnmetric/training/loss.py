@@ -36,6 +36,26 @@ def logistic_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return softplus(-labels * scores).mean()
 
 
+def ranking_loss(scores: torch.Tensor, *, candidates: int) -> torch.Tensor:
+    """Return the mean cross-entropy of finding the aligned patch among its candidates.
+
+    Parameters
+    ----------
+    scores
+        Dissimilarities, shape ``(B,)``: of ``B / candidates`` patches one after the other, each
+        with its aligned partner first.
+    candidates
+        How many there are of each patch.
+    """
+    similarities = -scores.view(-1, candidates)
+    return cross_entropy(similarities, similarities.new_zeros(len(similarities), dtype=torch.long))
+
+
+def graded_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared error of scores from labels between -1 and +1, both ``(B,)``."""
+    return (scores - labels).square().mean()
+
+
 def accuracy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the share of patch pairs on the right side of zero; shapes as :func:`hinge_loss`."""
     return (scores * labels > 0).float().mean()

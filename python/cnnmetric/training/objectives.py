@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 import torch
@@ -13,14 +14,15 @@ from torch.nn.functional import avg_pool2d
 from torch.nn.functional import avg_pool3d
 from torch.utils.data import Dataset
 
+from cnnmetric.training.data.aligned_pair import FOREGROUND
 from cnnmetric.training.data.crops import CropSampler
-from cnnmetric.training.data.material import Material
-from cnnmetric.training.data.pairs import FOREGROUND
 from cnnmetric.training.data.sampling import PatchSampler
 from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import contrastive_loss
+from cnnmetric.training.loss import graded_loss
 from cnnmetric.training.loss import hinge_loss
 from cnnmetric.training.loss import logistic_loss
+from cnnmetric.training.loss import ranking_loss
 from cnnmetric.training.networks.architecture import Layer
 from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.networks.architecture import TwoChannelNetwork
@@ -28,9 +30,14 @@ from cnnmetric.training.networks.architecture import layers
 from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
 from cnnmetric.training.settings import TrainingSettings
 
+if TYPE_CHECKING:  # it reads files, which takes ITK
+    from cnnmetric.training.data.material import Material
+
 # A patch has content if this share of the middle voxels shows anatomy in both images.
 CONTENT = 0.3
 MIDDLE = 5
+
+_LOSSES = {"hinge": hinge_loss, "cross-entropy": logistic_loss, "graded": graded_loss}
 
 
 class Objective(ABC):
@@ -68,6 +75,8 @@ class Objective(ABC):
 class PatchObjective(Objective):
     """The paper's: tell aligned from misaligned patches (Section 2.2)."""
 
+    network: TwoChannelNetwork
+
     def __init__(self, network: TwoChannelNetwork, settings: TrainingSettings) -> None:
         self.network = network
         self._settings = settings
@@ -89,12 +98,22 @@ class PatchObjective(Objective):
         )
 
     def loss(self, batch: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the hinge loss and the share of right decisions."""
+        """Return the loss of the settings and the share of right decisions."""
         patches, labels = (item.to(device) for item in batch)
         with _precision(self._settings, device):
             scores = self.network(_contiguous(patches))
+        return self.judge(scores, labels)
+
+    def judge(
+        self, scores: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return loss and accuracy of the scores of patches with these labels."""
         scores = scores.float().flatten()
-        loss = hinge_loss if self._settings.loss == "hinge" else logistic_loss
+        settings = self._settings
+        if settings.loss == "ranking":
+            best = scores.detach().view(-1, settings.candidates).argmin(1)
+            return ranking_loss(scores, candidates=settings.candidates), (best == 0).float().mean()
+        loss = _LOSSES[settings.loss]
         return loss(scores, labels), accuracy(scores.detach(), labels)
 
     def size(self) -> int:

@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Sequence
 
 from cnnmetric.errors import DataError
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.misalignment import describe_misaligned
-from cnnmetric.training.data.pairs import AlignedPair
 
 
 class MisalignedPairsWarning(UserWarning):

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from cnnmetric.training.checkpoint import Progress
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.material import Material
-from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.objectives import Objective
 from cnnmetric.training.settings import TrainingSettings

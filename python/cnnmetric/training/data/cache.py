@@ -13,7 +13,7 @@ import torch
 
 from cnnmetric.errors import DataError
 from cnnmetric.files.output import atomic_path
-from cnnmetric.training.data.pairs import AlignedPair
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.pairs import PairFiles
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.settings import TrainingSettings

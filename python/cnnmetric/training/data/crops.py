@@ -5,20 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from cnnmetric.training.data.aligned_pair import FOREGROUND
 from cnnmetric.training.data.geometry import random_directions
 from cnnmetric.training.data.geometry import random_rotations
 from cnnmetric.training.data.interpolation import extract
 from cnnmetric.training.data.interpolation import patch_offsets
-from cnnmetric.training.data.label_maps import render_pair
-from cnnmetric.training.data.material import Material
-from cnnmetric.training.data.pairs import FOREGROUND
+from cnnmetric.training.data.rendering import render_pair
 from cnnmetric.training.settings import TrainingSettings
+
+if TYPE_CHECKING:  # it reads files, which takes ITK
+    from cnnmetric.training.data.material import Material
 
 # No more than so many voxels of anatomy are kept to draw the crops' centres from.
 MAX_CENTRES = 200_000

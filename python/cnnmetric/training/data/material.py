@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.label_maps import find_label_maps
 from cnnmetric.training.data.label_maps import load_label_map
-from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.data.pairs import PairFiles
 from cnnmetric.training.data.pairs import read_images
 from cnnmetric.training.data.pairs import read_pairs

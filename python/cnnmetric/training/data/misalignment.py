@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import entropy
 
-from cnnmetric.training.data.pairs import AlignedPair
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.pairs import content_box
 
 # Shifts along each axis, in voxels.

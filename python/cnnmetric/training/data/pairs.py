@@ -19,6 +19,7 @@ from cnnmetric.files.tables import read_table
 from cnnmetric.images.files import read_image
 from cnnmetric.metric.normalisation import normalise
 from cnnmetric.metric.normalisation import quantile_range
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.ixi import find_ixi
 from cnnmetric.training.data.sources import ANY
 from cnnmetric.training.presets import NO_CROP
@@ -29,8 +30,6 @@ from cnnmetric.types import Image
 ISOTROPY_TOLERANCE = 0.01
 # Grids are taken as the same up to this share of a voxel.
 GRID_TOLERANCE = 1e-3
-# Normalised intensities above this are taken for anatomy.
-FOREGROUND = 0.02
 
 
 @dataclass(frozen=True)
@@ -52,29 +51,6 @@ class PairFiles:
     names: tuple[str, str]
     paths: tuple[Path, Path]
     subject: str = ""
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class AlignedPair:
-    """Two modalities of one subject on one grid.
-
-    Attributes
-    ----------
-    images
-        Normalised intensities ``(2, nz, ny, nx)``, in 2D without z; NaN outside the second
-        image's field of view.
-    spacing
-        Edge of the (cubic) voxels in mm.
-    name
-        The first file's name, for messages.
-    label
-        Of `PairFiles`, for what is passed on.
-    """
-
-    images: torch.Tensor
-    spacing: float
-    name: str
     label: str = ""
 
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from cnnmetric.errors import DataError
+from cnnmetric.training.data.aligned_pair import FOREGROUND
+from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.geometry import PatchTransforms
 from cnnmetric.training.data.geometry import near_misses
 from cnnmetric.training.data.geometry import random_transforms
 from cnnmetric.training.data.interpolation import extract
 from cnnmetric.training.data.interpolation import patch_offsets
-from cnnmetric.training.data.pairs import FOREGROUND
-from cnnmetric.training.data.pairs import AlignedPair
 from cnnmetric.training.loss import ALIGNED
 from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.settings import TrainingSettings

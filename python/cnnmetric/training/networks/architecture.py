@@ -197,6 +197,13 @@ class TwoChannelNetwork(PatchNetwork):
             for layer in layers[:-1]
         )
 
+    @property
+    def plain(self) -> bool:
+        """Whether there are neither branches nor pooling, but convolutions alone."""
+        return all(isinstance(pool, nn.Identity) for pool in self.pools) and all(
+            cast("nn.Conv3d", layer).groups == 1 for layer in self.convolutions
+        )
+
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Score every patch of every block (the fully convolutional mode of Section 2.1).
 

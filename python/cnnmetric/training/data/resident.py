@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Patch pairs drawn where the network is, from images that stay there (Section 2.2).
+
+What `sampling.PatchSampler` does patch by patch, for a whole batch at once and without asking the
+device for a result, so that a step can be captured as a CUDA graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import grid_sample
+
+from cnnmetric.training.data.aligned_pair import FOREGROUND
+from cnnmetric.training.data.aligned_pair import AlignedPair
+from cnnmetric.training.data.interpolation import patch_offsets
+from cnnmetric.training.loss import ALIGNED
+from cnnmetric.training.loss import MISALIGNED
+from cnnmetric.training.settings import TrainingSettings
+
+# Transforms drawn for each patch, of which the first that is inside of the images is taken.
+TRIES = 32
+# Control points, along an axis, of the cubic B-spline that deforms a patch.
+CONTROL_POINTS = 5
+# Of random intensity functions: knots between 0 and 1, and the lowest value away from 0.
+INNER_KNOTS, LOWEST = 4, 0.03
+# The shortest offset of a candidate of the ranking loss, in patch voxels.
+SHORTEST_OFFSET = 0.7
+
+
+@dataclass(frozen=True)
+class _Transforms:
+    """As `geometry.PatchTransforms`, on the device; leading axes are free."""
+
+    matrices: torch.Tensor
+    centres: torch.Tensor
+
+    def pick(self, chosen: torch.Tensor) -> _Transforms:
+        """Return one of the transforms ``(B, T)`` for each patch."""
+        rows = torch.arange(len(chosen), device=chosen.device)
+        return _Transforms(self.matrices[rows, chosen], self.centres[rows, chosen])
+
+    def where(self, condition: torch.Tensor, other: _Transforms) -> _Transforms:
+        """Return these where the condition ``(B,)`` holds, the others elsewhere."""
+        return _Transforms(
+            torch.where(condition[:, None, None], self.matrices, other.matrices),
+            torch.where(condition[:, None], self.centres, other.centres),
+        )
+
+    def repeat(self, times: int) -> _Transforms:
+        """Return each transform ``(B,)`` so many times in a row."""
+        return _Transforms(
+            self.matrices.repeat_interleave(times, 0), self.centres.repeat_interleave(times, 0)
+        )
+
+
+class ResidentSampler:
+    """Batches of patch pairs, drawn on the device.
+
+    The distribution is that of `sampling.PatchSampler`; the patches are others, since the random
+    numbers are the device's. Pairs lie in one image, one below the other along the slowest axis.
+
+    Parameters
+    ----------
+    pairs
+        The images.
+    settings
+        Batch size, and the ranges of the transforms.
+    edge
+        Patch edge in voxels: the network's receptive field.
+    device
+        Where images and batches are.
+    weights
+        How often a pair is chosen, relative to the others; all the same by default.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[AlignedPair],
+        settings: TrainingSettings,
+        *,
+        edge: int,
+        device: torch.device,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._edge = edge
+        self._device = device
+        self._dimension = settings.dimension
+        shapes = [pair.images.shape[1:] for pair in pairs]
+        others = [max(sizes) for sizes in zip(*(shape[1:] for shape in shapes), strict=True)]
+        # A slice of zeros below each pair: a neighbour of weight 0 must not be NaN.
+        starts = np.cumsum([0, *(shape[0] + 1 for shape in shapes)])
+        self._stack = torch.zeros(2, 1, 1, int(starts[-1]), *others, device=device)
+        for pair, start in zip(pairs, starts, strict=False):
+            inside = (slice(start, start + pair.images.shape[1]),)
+            inside += tuple(slice(0, size) for size in pair.images.shape[2:])
+            self._stack[(slice(None), 0, 0, *inside)] = pair.images.to(device)
+        whole = torch.tensor(self._stack.shape[:2:-1], device=device)
+        self._normalise = 2 / (whole - 1).clamp(min=1).float()  # to grid_sample's coordinates
+        self._has_outside = bool(self._stack.isnan().any())
+        self._sizes = torch.tensor([tuple(shape[::-1]) for shape in shapes], device=device).float()
+        self._starts = torch.zeros(len(pairs), self._dimension, device=device)  # (x, y, z)
+        self._starts[:, -1] = torch.tensor(starts[:-1], device=device)
+        shares = torch.tensor(weights or [1.0] * len(pairs), dtype=torch.float64)
+        self._shares = (shares.cumsum(0) / shares.sum()).float().to(device)
+        self._shares[-1] = 2.0  # a random number below 1 is never beyond the last
+        self._offsets = patch_offsets(edge, self._dimension).to(device)
+        self._corners = self._offsets[(self._offsets.abs() > (edge - 1) / 2 - 0.5).all(1)]
+        self._splines = _spline_weights(edge, self._dimension).to(device)
+
+    @staticmethod
+    def size(pairs: Sequence[AlignedPair]) -> int:
+        """Return how many bytes of the device's memory these pairs take."""
+        shapes = [pair.images.shape[1:] for pair in pairs]
+        others = [max(sizes) for sizes in zip(*(shape[1:] for shape in shapes), strict=True)]
+        return int(8 * sum(shape[0] + 1 for shape in shapes) * np.prod(others))
+
+    def draw(
+        self, generator: torch.Generator, batches: int = 1
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return patches ``(B, 2, p, p, p)`` (in 2D without the last) and labels ``(B,)``.
+
+        B is the batch size, so many times.
+        """
+        settings = self._settings
+        count = settings.batch_size * batches
+        if settings.loss == "ranking":
+            return self._draw_candidates(generator, count)
+        labels = torch.where(self._uniform(generator, count) < 0.5, ALIGNED, MISALIGNED)
+        chosen = self._choose(generator, count)
+        aligned = labels == ALIGNED
+        near = self._uniform(generator, count) < settings.near_miss_fraction
+        related = near | (settings.negatives == "same-orientation")
+
+        first = self._random(generator, chosen)
+        least = 0.0 if settings.loss == "graded" else 1.0
+        lengths = self._between(generator, least, settings.near_miss_offset, *first.centres.shape)
+        lengths = lengths[..., :1]
+        turned = _Transforms(
+            first.matrices @ self._rotations(generator, settings.near_miss_rotation, chosen),
+            first.centres + self._steps(generator, first, lengths),
+        )
+        elsewhere = _Transforms(first.matrices, self._positions(generator, first.matrices, chosen))
+        moved = _Transforms(
+            torch.where(near[:, None, None, None], turned.matrices, elsewhere.matrices),
+            torch.where(near[:, None, None], turned.centres, elsewhere.centres),
+        )
+        independent = self._random(generator, chosen)
+
+        together = torch.where(
+            aligned[:, None],
+            self._inside(first, chosen, 1),
+            self._inside(moved, chosen, 1) | ~related[:, None],
+        )
+        place = _first(self._inside(first, chosen, 0) & together)
+        other = independent.pick(_first(self._inside(independent, chosen, 1)))
+        one = first.pick(place)
+        second = one.where(aligned, moved.pick(place).where(related, other))
+        if settings.loss == "graded":
+            rows = torch.arange(count, device=self._device)
+            grades = 2 * lengths[rows, place, 0] / settings.near_miss_offset - 1
+            labels = torch.where(near & ~aligned, grades, labels)
+        return self._patches(generator, one, second, chosen, repeated=1), labels
+
+    def _draw_candidates(
+        self, generator: torch.Generator, count: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return patches, each several times: with its partner, and with patches around it."""
+        settings = self._settings
+        each = settings.candidates
+        chosen = self._choose(generator, count // each)
+        drawn = self._random(generator, chosen)
+        both = self._inside(drawn, chosen, 0) & self._inside(drawn, chosen, 1)
+        first = drawn.pick(_first(both)).repeat(each)
+        chosen = chosen.repeat_interleave(each)
+        low, high = map(float, np.log([SHORTEST_OFFSET, settings.near_miss_offset]))
+        lengths = self._between(generator, low, high, len(chosen), 1).exp()
+        partner = torch.arange(len(chosen), device=self._device) % each == 0
+        steps = self._steps(generator, first, lengths) * ~partner[:, None]
+        second = _Transforms(first.matrices, first.centres + steps)
+        labels = torch.where(partner, ALIGNED, MISALIGNED)
+        return self._patches(generator, first, second, chosen, repeated=each), labels
+
+    def _patches(
+        self,
+        generator: torch.Generator,
+        first: _Transforms,
+        second: _Transforms,
+        chosen: torch.Tensor,
+        *,
+        repeated: int,
+    ) -> torch.Tensor:
+        """Interpolate, deform and vary intensities; alike in so many patches that follow."""
+        settings, dimension = self._settings, self._dimension
+        different = len(chosen) // repeated
+        points = self._offsets
+        if settings.deformation > 0:
+            shape = (different, dimension, CONTROL_POINTS**dimension)
+            moved = torch.randn(shape, generator=generator, device=self._device)
+            bends = settings.deformation * (moved @ self._splines).transpose(1, 2)
+            points = points + bends.repeat_interleave(repeated, 0)
+        edges = (self._edge,) * dimension
+        patches = torch.stack(
+            [
+                self._interpolate(transforms, points, chosen, channel).view(-1, *edges)
+                for channel, transforms in enumerate((first, second))
+            ],
+            dim=1,
+        ).nan_to_num_()
+        if settings.remap_probability > 0:
+            patches = self._remapped(generator, patches, different)
+        ones = (1,) * dimension
+        for largest, change in ((settings.max_gamma, torch.pow), (settings.max_gain, torch.mul)):
+            if largest > 1:
+                limit = float(np.log(largest))
+                factors = self._between(generator, -limit, limit, different, 2, *ones).exp()
+                patches = change(patches, factors.repeat_interleave(repeated, 0))
+        return patches.clamp(max=1)
+
+    def _remapped(
+        self, generator: torch.Generator, patches: torch.Tensor, different: int
+    ) -> torch.Tensor:
+        """Change intensities by random piecewise linear functions that leave 0 where it is."""
+        shape = (different, 2, INNER_KNOTS)
+        inner = self._between(generator, LOWEST, 1, *shape).sort(-1).values
+        heights = self._between(generator, LOWEST, 1, *shape[:2], INNER_KNOTS + 1)
+        ends = torch.zeros_like(inner[..., :1])
+        knots = torch.cat([ends, inner, ends + 1], -1)
+        heights = torch.cat([ends, heights], -1)
+        wanted = self._uniform(generator, different, 2, 1) < self._settings.remap_probability
+        heights = torch.where(wanted, heights, knots)
+        repeated = len(patches) // different
+        knots, heights = (item.repeat_interleave(repeated, 0) for item in (knots, heights))
+        values = patches.flatten(2)
+        right = torch.searchsorted(knots, values).clamp(1, INNER_KNOTS + 1)
+        x0, x1 = knots.gather(-1, right - 1), knots.gather(-1, right)
+        y0, y1 = heights.gather(-1, right - 1), heights.gather(-1, right)
+        share = ((values - x0) / (x1 - x0).clamp(min=1e-6)).clamp(0, 1)
+        return (y0 + (y1 - y0) * share).view_as(patches)
+
+    def _interpolate(
+        self, transforms: _Transforms, points: torch.Tensor, chosen: torch.Tensor, channel: int
+    ) -> torch.Tensor:
+        """Return intensities ``(n, P)`` at points ``(n, P, d)`` of patches, or ``(P, d)``."""
+        if points.ndim == 2:  # one product for all patches
+            moved = torch.tensordot(points, transforms.matrices, ([1], [-1])).movedim(0, -2)
+        else:
+            moved = points @ transforms.matrices.transpose(-1, -2)
+        voxels = moved + transforms.centres[..., None, :]
+        return self._at(voxels, chosen, channel, mode="bilinear")
+
+    def _at(
+        self, voxels: torch.Tensor, chosen: torch.Tensor, channel: int, *, mode: str
+    ) -> torch.Tensor:
+        """Return intensities ``(n, ...)`` at voxels ``(n, ..., d)`` of the images chosen."""
+        image = self._stack[channel]
+        starts = self._starts[chosen].view(-1, *[1] * (voxels.ndim - 2), self._dimension)
+        places = (voxels + starts) * self._normalise - 1
+        grid = places.reshape(1, -1, *[1] * (self._dimension - 1), self._dimension)
+        found = grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=True)
+        return found.reshape(voxels.shape[:-1])
+
+    def _inside(self, transforms: _Transforms, chosen: torch.Tensor, channel: int) -> torch.Tensor:
+        """Return ``(n, T)``: whether the patches lie in an image, and where the settings want."""
+        half = (self._edge - 1) / 2 * transforms.matrices.abs().sum(-1)
+        sizes = self._sizes[chosen][:, None]
+        centres = transforms.centres
+        fits = ((centres >= half) & (centres <= sizes - 1 - half)).all(-1)
+        if self._settings.patch_centres == "anatomy":
+            fits &= self._at(centres, chosen, channel, mode="nearest") > FOREGROUND
+        if self._has_outside:
+            # The second image's field of view is convex: a patch is in it if its corners are.
+            fits &= ~self._interpolate(transforms, self._corners, chosen, channel).isnan().any(-1)
+        return fits
+
+    def _choose(self, generator: torch.Generator, count: int) -> torch.Tensor:
+        """Return ``(n,)``: a random pair for each patch."""
+        return torch.searchsorted(self._shares, self._uniform(generator, count), right=True)
+
+    def _random(self, generator: torch.Generator, chosen: torch.Tensor) -> _Transforms:
+        """Return transforms ``(n, T)`` as `geometry.random_transforms` draws them."""
+        settings = self._settings
+        count, dimension = len(chosen), self._dimension
+        low, high = map(float, np.log(settings.scale))
+        factors = self._between(generator, low, high, count, TRIES, 1, 1).exp()
+        matrices = factors * self._rotations(generator, settings.rotation, chosen)
+        if settings.mirroring:
+            drawn = self._uniform(generator, count, TRIES, 1, dimension)
+            matrices = matrices * torch.where(drawn < 0.5, -1.0, 1.0)
+        return _Transforms(matrices, self._positions(generator, matrices, chosen))
+
+    def _positions(
+        self, generator: torch.Generator, matrices: torch.Tensor, chosen: torch.Tensor
+    ) -> torch.Tensor:
+        """Return centres ``(n, T, d)`` anywhere that keeps the patch in its image."""
+        last = self._sizes[chosen][:, None] - 1
+        room = (last - (self._edge - 1) * matrices.abs().sum(-1)).clamp(min=0)
+        return last / 2 + (self._uniform(generator, *room.shape) - 0.5) * room
+
+    def _steps(
+        self, generator: torch.Generator, transforms: _Transforms, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Return offsets in voxels, of lengths ``(..., 1)`` in patch voxels, any direction."""
+        steps = lengths * self._directions(generator, *transforms.centres.shape)
+        return (transforms.matrices @ steps[..., None])[..., 0]
+
+    def _rotations(
+        self, generator: torch.Generator, degrees: float, chosen: torch.Tensor
+    ) -> torch.Tensor:
+        """Return ``(n, T, d, d)`` as `geometry.random_rotations` draws them."""
+        shape = (len(chosen), TRIES)
+        limit = float(np.deg2rad(degrees))
+        angles = self._between(generator, -limit, limit, *shape, 1, 1)
+        cosine, sine = angles.cos(), angles.sin()
+        if self._dimension == 2:
+            rows = torch.cat([cosine, -sine], -1), torch.cat([sine, cosine], -1)
+            return torch.cat(rows, -2)
+        axes = self._directions(generator, *shape, 3)
+        x, y, z = axes.unbind(-1)
+        none = torch.zeros_like(x)
+        cross = torch.stack([none, -z, y, z, none, -x, -y, x, none], -1).view(*shape, 3, 3)
+        outer = axes[..., :, None] * axes[..., None, :]
+        identity = torch.eye(3, device=self._device)
+        return cosine * identity + sine * cross + (1 - cosine) * outer
+
+    def _directions(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
+        vectors = torch.randn(shape, generator=generator, device=self._device)
+        return vectors / vectors.norm(dim=-1, keepdim=True)
+
+    def _uniform(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
+        return torch.rand(shape, generator=generator, device=self._device)
+
+    def _between(
+        self, generator: torch.Generator, low: float, high: float, *shape: int
+    ) -> torch.Tensor:
+        return low + (high - low) * self._uniform(generator, *shape)
+
+
+def _first(condition: torch.Tensor) -> torch.Tensor:
+    """Return ``(n,)``: the first try ``(n, T)`` for which a condition holds, or 0."""
+    tries = torch.arange(condition.shape[1], 0, -1, device=condition.device)
+    return (condition * tries).argmax(1)
+
+
+def _spline_weights(edge: int, dimension: int) -> torch.Tensor:
+    """Return ``(c ** d, p ** d)``: cubic B-splines of control points at a patch's voxels."""
+    places = torch.linspace(1, CONTROL_POINTS - 2, edge)
+    distance = (places - torch.arange(CONTROL_POINTS)[:, None]).abs()
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    weights = torch.where(distance < 1, near, (2 - distance).clamp(min=0) ** 3 / 6)
+    product = weights
+    for _ in range(dimension - 1):
+        product = (product[:, None, :, None] * weights[None, :, None]).flatten(2).flatten(0, 1)
+    return product

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the steps of a run are taken: batches from the host, or everything on the GPU."""
+
+from __future__ import annotations
+
+from abc import ABC
+from abc import abstractmethod
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from cnnmetric.training.data.material import Material
+from cnnmetric.training.data.resident import ResidentSampler
+from cnnmetric.training.interruption import StopRequest
+from cnnmetric.training.interruption import leave_signals
+from cnnmetric.training.interruption import unless_stopped
+from cnnmetric.training.objectives import Objective
+from cnnmetric.training.objectives import PatchObjective
+from cnnmetric.training.processes import Processes
+from cnnmetric.training.resident_steps import ResidentSteps
+from cnnmetric.training.schedule import learning_rate
+from cnnmetric.training.settings import TrainingSettings
+
+# Steps between two looks at the clock, at signals and at the loss, where all is on the GPU.
+CHUNK = 50
+# Of the GPU's free memory, what images may fill.
+SHARE_OF_MEMORY = 0.6
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Steps that were taken: their losses and accuracies, and whether a signal came."""
+
+    losses: list[float]
+    accuracies: list[float]
+    stop: bool
+
+
+class Steps(ABC):
+    """The steps of a run, which change network and optimizer in place."""
+
+    @abstractmethod
+    def take(self, start: int, request: StopRequest) -> Iterator[Taken]:
+        """Take the steps from this one on, some at a time."""
+
+
+class HostSteps(Steps):
+    """One step after the other, with batches that other processes sample."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        materials: Sequence[Material],
+        processes: Processes,
+    ) -> None:
+        self._settings = settings
+        self._objective = objective
+        self._optimizer = optimizer
+        self._processes = processes
+        self._sampler = objective.sampler(materials, settings)
+
+    def take(self, start: int, request: StopRequest) -> Iterator[Taken]:
+        """Take one step at a time."""
+        settings = self._settings
+        batches = DataLoader(
+            self._sampler,
+            batch_size=None,
+            sampler=self._processes.steps(start, settings.steps),
+            num_workers=settings.workers,
+            worker_init_fn=leave_signals,
+        )
+        for number, batch in enumerate(unless_stopped(batches, request), start):
+            yield self._step(batch, number, request)
+
+    def _step(self, batch: Any, step: int, request: StopRequest) -> Taken:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self._settings, step)
+        network = self._objective.network
+        loss, right = self._objective.loss(batch, next(network.parameters()).device)
+        asked = torch.full_like(right, bool(request.signal))
+        measures = torch.stack([loss.detach(), right, asked])
+        self._processes.average([measures])
+        value, accuracy, stop = measures.tolist()
+        if loss.isfinite():
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._processes.average(weight.grad for weight in network.parameters())
+            self._optimizer.step()
+        return Taken([value], [accuracy], bool(stop))
+
+
+class GraphSteps(Steps):
+    """Many steps at a time, of which the host only hears the loss."""
+
+    def __init__(self, settings: TrainingSettings, steps: ResidentSteps) -> None:
+        self._settings = settings
+        self._steps = steps
+
+    def take(self, start: int, request: StopRequest) -> Iterator[Taken]:
+        """Take `CHUNK` steps at a time."""
+        for first in range(start, self._settings.steps, CHUNK):
+            self._steps.start(first, min(CHUNK, self._settings.steps - first))
+            losses, accuracies = self._steps.finish()
+            yield Taken(losses, accuracies, bool(request.signal))
+
+
+def steps_of(
+    settings: TrainingSettings,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    materials: Sequence[Material],
+    processes: Processes,
+) -> Steps:
+    """Return the steps of a run; the network is on its device.
+
+    Patches are drawn on a GPU that has room for all images, in a run of one process.
+    """
+    device = next(objective.network.parameters()).device
+    pairs = [pair for material in materials for pair in material.pairs]
+    if (
+        device.type != "cuda"
+        or not isinstance(objective, PatchObjective)
+        or processes.size > 1
+        or ResidentSampler.size(pairs) > SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
+    ):
+        return HostSteps(settings, objective, optimizer, materials, processes)
+    sampler = ResidentSampler(
+        pairs, settings, edge=objective.network.receptive_field, device=device
+    )
+    resident = ResidentSteps(
+        settings,
+        objective,
+        optimizer,
+        sampler,
+        rate=lambda step: learning_rate(settings, step),
+        most=CHUNK,
+    )
+    return GraphSteps(settings, resident)
