@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 # Neither training nor ONNX Runtime by itself needs the plug-in, which importing cnnmetric loads
 # everywhere but in a command.
@@ -42,6 +43,7 @@ from cnnmetric.training import checkpoint  # noqa: E402
 from cnnmetric.training.checkpoint import Progress  # noqa: E402
 from cnnmetric.training.data.aligned_pair import AlignedPair  # noqa: E402
 from cnnmetric.training.data.resident import ResidentSampler  # noqa: E402
+from cnnmetric.training.data.sampling import PatchSampler  # noqa: E402
 from cnnmetric.training.objectives import PatchObjective  # noqa: E402
 from cnnmetric.training.objectives import objective_of  # noqa: E402
 from cnnmetric.training.resident_steps import ResidentSteps  # noqa: E402
@@ -116,10 +118,16 @@ class Run:
     """One variant on its way."""
 
     def __init__(
-        self, name: str, out: Path, pairs: Sequence[AlignedPair], device: torch.device, mode: bool
+        self,
+        name: str,
+        out: Path,
+        pairs: Sequence[AlignedPair],
+        device: torch.device,
+        mode: bool,
+        **changes: Any,
     ) -> None:
         self.name = name
-        self.settings = variant_settings(name, out)
+        self.settings = replace(variant_settings(name, out), **changes)
         torch.manual_seed(self.settings.seed)
         objective = objective_of(self.settings)
         assert isinstance(objective, PatchObjective)
@@ -172,8 +180,9 @@ class Run:
         """Write the checkpoint, the weights alone, and the curve."""
         checkpoint.save(self.settings, self.objective.network, self.optimizer, self.progress)
         weights = {k: v.cpu() for k, v in self.objective.network.state_dict().items()}
-        torch.save(weights, out / f"{self.name}.weights.pt")
-        with (out / f"{self.name}.csv").open("w", newline="") as stream:
+        file = self.name.replace("+", "-")
+        torch.save(weights, out / f"{file}.weights.pt")
+        with (out / f"{file}.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["step", "loss", "accuracy"])
             for end in range(CHUNK, self.progress.step + 1, CHUNK):
@@ -203,6 +212,38 @@ def seconds_per_step(runs: Sequence[Run], count: int = CHUNK) -> float:
     return seconds
 
 
+def more_speeds(
+    name: str, out: Path, pairs: Sequence[AlignedPair], device: torch.device
+) -> list[str]:
+    """Return rows: whether a graph computes the same, in float32, and sampled on the host."""
+    losses = []
+    for graphed in (True, False):
+        run = Run(name, out, pairs, device, True)
+        if not graphed:
+            run.steps._graph = None
+        run.steps.start(0, CHUNK)
+        losses.append(np.array(run.steps.finish()[0]))
+    rows = [f"| largest difference of a loss with and without a graph, {CHUNK} steps | "]
+    rows[0] += f"{np.abs(losses[0] - losses[1]).max():.1e} |"
+    run = Run(name, out, pairs, device, True, precision="float32")
+    rows.append(f"| products, float32, one network | {1 / seconds_per_step([run]):.1f} |")
+    sampler = PatchSampler(pairs, run.settings, edge=run.objective.network.receptive_field)
+    loader = DataLoader(sampler, batch_size=None, sampler=range(150), num_workers=12)
+    run.objective.network.to(memory_format=torch.channels_last_3d)
+    started = 0.0
+    for step, batch in enumerate(loader):
+        if step == 50:
+            started = time.perf_counter()
+        loss, _ = run.objective.loss(batch, device)
+        run.optimizer.zero_grad()
+        loss.backward()
+        run.optimizer.step()
+        loss.item()
+    rate = 100 / (time.perf_counter() - started)
+    rows.append(f"| convolutions, float32, sampled on the host by 12 processes | {rate:.1f} |")
+    return rows
+
+
 def train(
     folder: Path, out: Path, variants: Sequence[str], *, minutes: float, least: int, most: int
 ) -> None:
@@ -224,6 +265,9 @@ def train(
         table.append(f"| {what}, one network | {1 / speeds[mode]:.1f} |")
         print(table[-1], flush=True)
         del run
+    if device.type == "cuda":
+        table += more_speeds(variants[0], out, pairs, device)
+        print("\n".join(table[-3:]), flush=True)
     mode = min(speeds, key=lambda key: speeds[key])
     runs = [Run(variant, out, pairs, device, mode) for variant in variants]
     together = seconds_per_step(runs, count)

@@ -18,8 +18,12 @@ from cnnmetric.training.data.geometry import PatchTransforms
 from cnnmetric.training.data.geometry import near_misses
 from cnnmetric.training.data.geometry import random_rotations
 from cnnmetric.training.data.geometry import random_transforms
+from cnnmetric.training.data.resident import ResidentSampler
+from cnnmetric.training.data.sampling import Batch
 from cnnmetric.training.data.sampling import PatchSampler
+from support.training_images import anatomy
 from support.training_images import blobs
+from support.training_images import render
 from support.training_images import settings
 
 EDGE = 5
@@ -40,6 +44,18 @@ def coordinates(shape: tuple[int, ...], direction: tuple[float, ...]) -> Any:
 def sampler(folder: Path, pairs: list[AlignedPair], **changes: Any) -> PatchSampler:
     values = {"batch_size": BATCH, "seed": 3} | changes
     return PatchSampler(pairs, settings(folder, **values), edge=EDGE)
+
+
+def batch(kind: str, folder: Path, pairs: list[AlignedPair], **changes: Any) -> Batch:
+    """Return a batch of one of the two samplers, which have the same distribution."""
+    if kind == "host":
+        return sampler(folder, pairs, **changes)[0]
+    chosen = settings(folder, **{"batch_size": BATCH, **changes})
+    resident = ResidentSampler(pairs, chosen, edge=EDGE, device=torch.device("cpu"))
+    return resident.draw(torch.Generator().manual_seed(3))
+
+
+both = pytest.mark.parametrize("kind", ["host", "resident"])
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -92,21 +108,24 @@ def test_near_misses_move_by_one_voxel_at_least_and_the_offset_at_most() -> None
     assert 2.9 < distance.max() <= 3
 
 
+@both
 def test_half_of_the_samples_are_aligned_and_only_those_show_the_same_place(
+    kind: str,
     tmp_path: Path,
 ) -> None:
     image = coordinates((30, 31, 32), (1.0, 40.0, 1600.0))
-    patches, labels = sampler(tmp_path, [pair_of(image, image)])[0]
+    patches, labels = batch(kind, tmp_path, [pair_of(image, image)])
     assert patches.shape == (BATCH, 2, EDGE, EDGE, EDGE)
     assert 0.4 < (labels == -1).float().mean() < 0.6
     same = (patches[:, 0] - patches[:, 1]).abs().flatten(1).amax(1) < 1e-3 * image.max()
     assert torch.equal(same, labels == -1)
 
 
-def test_patches_are_interpolated_at_the_transformed_places(tmp_path: Path) -> None:
+@both
+def test_patches_are_interpolated_at_the_transformed_places(kind: str, tmp_path: Path) -> None:
     """Differences of neighbours in a linear image are the transform's columns: all similar."""
     image = coordinates((30, 31, 32), (1.0, 0.0, 0.0))
-    patches, _ = sampler(tmp_path, [pair_of(image, image)], scale=(0.5, 0.5))[0]
+    patches, _ = batch(kind, tmp_path, [pair_of(image, image)], scale=(0.5, 0.5))
     steps = torch.stack(
         [torch.diff(patches[:, 0], dim=axis).flatten(1) for axis in (1, 2, 3)], dim=-1
     )
@@ -119,11 +138,12 @@ def test_patches_are_interpolated_at_the_transformed_places(tmp_path: Path) -> N
     assert (steps.mean(dim=1) > 0.4).any()
 
 
-def test_without_variation_patches_are_cut_out_of_the_image(tmp_path: Path) -> None:
+@both
+def test_without_variation_patches_are_cut_out_of_the_image(kind: str, tmp_path: Path) -> None:
     image = coordinates((30, 31, 32), (1.0, 40.0, 1600.0))
-    patches, _ = sampler(
-        tmp_path, [pair_of(image, image)], scale=(1.0, 1.0), rotation=0.0, mirroring=False
-    )[0]
+    patches, _ = batch(
+        kind, tmp_path, [pair_of(image, image)], scale=(1.0, 1.0), rotation=0.0, mirroring=False
+    )
     for axis, step in ((4, 1.0), (3, 40.0), (2, 1600.0)):
         difference = torch.diff(patches, dim=axis)
         torch.testing.assert_close(difference, torch.full_like(difference, step), atol=0.1, rtol=0)
@@ -148,17 +168,19 @@ def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
     assert not torch.equal(sampler(tmp_path, pairs, seed=4, **few)[0][0], expected[0][0])
 
 
-def test_patches_do_not_touch_what_lies_outside_the_second_image(tmp_path: Path) -> None:
+@both
+def test_patches_do_not_touch_what_lies_outside_the_second_image(kind: str, tmp_path: Path) -> None:
     second = coordinates((20, 20, 30), (1.0, 0.0, 0.0)).astype(np.float32)
     second[:, :, 18:] = np.nan
-    patches, _ = sampler(tmp_path, [pair_of(np.zeros_like(second), second)])[0]
+    patches, _ = batch(kind, tmp_path, [pair_of(np.zeros_like(second), second)])
     assert torch.isfinite(patches).all()
     assert patches[:, 1].max() <= 17
 
 
-def test_intensity_variation_is_drawn_per_patch_and_channel(tmp_path: Path) -> None:
+@both
+def test_intensity_variation_is_drawn_per_patch_and_channel(kind: str, tmp_path: Path) -> None:
     half = np.full((20, 20, 20), 0.5)
-    patches, _ = sampler(tmp_path, [pair_of(half, half)], max_gamma=1.5, max_gain=1.25)[0]
+    patches, _ = batch(kind, tmp_path, [pair_of(half, half)], max_gamma=1.5, max_gain=1.25)
     flat = patches.flatten(2)
     assert (flat.amax(2) - flat.amin(2)).max() < 1e-6
     means = flat.mean(2)
@@ -167,40 +189,44 @@ def test_intensity_variation_is_drawn_per_patch_and_channel(tmp_path: Path) -> N
     assert means.max() <= 0.5 ** (1 / 1.5) * 1.25 + 1e-6
 
 
-def test_near_misses_replace_their_share_of_the_negatives(tmp_path: Path) -> None:
+@both
+def test_near_misses_replace_their_share_of_the_negatives(kind: str, tmp_path: Path) -> None:
     image = coordinates((60, 60, 60), (1.0, 0.0, 0.0))
-    patches, labels = sampler(
+    patches, labels = batch(
+        kind,
         tmp_path,
         [pair_of(image, image)],
         near_miss_fraction=1.0,
         near_miss_offset=2.0,
         near_miss_rotation=0.0,
         scale=(1.0, 1.0),
-    )[0]
+    )
     shift = (patches[:, 0] - patches[:, 1]).flatten(1).mean(1).abs()
     assert shift[labels == -1].max() < 1e-3
     assert 0.5 < shift[labels == 1].max() <= 2.001
 
 
-def test_patches_can_be_centred_on_anatomy(tmp_path: Path) -> None:
+@both
+def test_patches_can_be_centred_on_anatomy(kind: str, tmp_path: Path) -> None:
     first, second = np.zeros((2, 30, 30, 30))
     first[:, :, 8:18] = second[:, 8:18] = 0.5
     middle = EDGE // 2
 
     shares = {}
     for centres in ("anywhere", "anatomy"):
-        patches, labels = sampler(
-            tmp_path, [pair_of(first, second)], patch_centres=centres, near_miss_fraction=0.5
-        )[0]
+        patches, labels = batch(
+            kind, tmp_path, [pair_of(first, second)], patch_centres=centres, near_miss_fraction=0.5
+        )
         shown = (patches[:, :, middle, middle, middle] > 0).all(1)
         shares[centres] = [float(shown[labels == label].float().mean()) for label in (-1, 1)]
     assert shares["anatomy"] == [1, 1]
     assert max(shares["anywhere"]) < 0.5
 
 
-def test_two_dimensional_patches(tmp_path: Path) -> None:
+@both
+def test_two_dimensional_patches(kind: str, tmp_path: Path) -> None:
     image = coordinates((30, 31), (1.0, 40.0))
-    patches, labels = sampler(tmp_path, [pair_of(image, image)], dimension=2)[0]
+    patches, labels = batch(kind, tmp_path, [pair_of(image, image)], dimension=2)
     assert patches.shape == (BATCH, 2, EDGE, EDGE)
     same = (patches[:, 0] - patches[:, 1]).abs().flatten(1).amax(1) < 1e-2
     assert torch.equal(same, labels == -1)
@@ -217,3 +243,44 @@ def test_an_image_without_room_for_a_patch_is_named(tmp_path: Path) -> None:
     image = np.zeros((30, 30, 4))
     with pytest.raises(DataError, match=r"no patch of 5 voxels.*pair pair \(4 x 30 x 30 voxels\)"):
         sampler(tmp_path, [pair_of(image, image)], scale=(1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"patch_centres": "anatomy"},
+        {"near_miss_fraction": 0.5, "patch_centres": "anatomy", "max_gamma": 1.4, "max_gain": 1.3},
+    ],
+)
+def test_both_samplers_draw_the_same_distribution(tmp_path: Path, changes: dict[str, Any]) -> None:
+    shapes = (24, 25, 26), (30, 20, 22)
+    tissues = [anatomy(seed, shape) for seed, shape in enumerate(shapes)]
+    pairs = [pair_of(*render(item, item)) for item in tissues]
+    pairs[1].images[1, :, :, 18:] = np.nan
+    found = {}
+    for kind in ("host", "resident"):
+        patches, labels = batch(kind, tmp_path, pairs, **changes, batch_size=4000)
+        flat = patches.flatten(2)
+        centred = flat - flat.mean(2, keepdim=True)
+        product = (centred[:, 0] * centred[:, 1]).mean(1)
+        measures = [labels, product, *flat.mean(2).T, *flat.std(2).T, *flat.diff(dim=2).std(2).T]
+        measures += [measure * (labels > 0) for measure in measures]
+        found[kind] = torch.stack(measures, 1)
+    one, other = found.values()
+    error = ((one.var(0) + other.var(0)) / len(one)).sqrt()
+    assert ((one.mean(0) - other.mean(0)).abs() < 4 * error).all()
+    # Not the means alone: every tenth of the distributions.
+    levels = torch.linspace(0.1, 0.9, 9)
+    for host, resident in zip(one.T[1:], other.T[1:], strict=True):
+        shares = [
+            (item[:, None] <= host.quantile(levels)).float().mean(0) for item in (host, resident)
+        ]
+        torch.testing.assert_close(*shares, atol=0.05, rtol=0)
+
+
+def test_resident_patches_depend_on_the_generator_alone(tmp_path: Path) -> None:
+    pairs = [pair_of(blobs((20, 20, 20), seed=i), blobs((20, 20, 20), seed=i)) for i in range(3)]
+    one, other = (batch("resident", tmp_path, pairs) for _ in range(2))
+    assert torch.equal(one[0], other[0])
+    assert torch.equal(one[1], other[1])

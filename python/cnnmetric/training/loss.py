@@ -31,9 +31,11 @@ def logistic_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the mean cross-entropy, which the paper found to be worse than the hinge loss.
 
     That of a softmax over "aligned" and "misaligned" depends on the difference of the two scores
-    alone; here N is that difference. Shapes as :func:`hinge_loss`.
+    alone; here N is that difference. Shapes as :func:`hinge_loss`; a label between -1 and +1 is a
+    probability between 0 and 1 of being misaligned.
     """
-    return softplus(-labels * scores).mean()
+    misaligned = (1 + labels) / 2
+    return (misaligned * softplus(-scores) + (1 - misaligned) * softplus(scores)).mean()
 
 
 def ranking_loss(scores: torch.Tensor, *, candidates: int) -> torch.Tensor:
@@ -51,8 +53,8 @@ def ranking_loss(scores: torch.Tensor, *, candidates: int) -> torch.Tensor:
     return cross_entropy(similarities, similarities.new_zeros(len(similarities), dtype=torch.long))
 
 
-def graded_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared error of scores from labels between -1 and +1, both ``(B,)``."""
+def squared_error(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared difference of scores and labels; shapes as :func:`hinge_loss`."""
     return (scores - labels).square().mean()
 
 

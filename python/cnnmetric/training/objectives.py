@@ -19,10 +19,10 @@ from cnnmetric.training.data.crops import CropSampler
 from cnnmetric.training.data.sampling import PatchSampler
 from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import contrastive_loss
-from cnnmetric.training.loss import graded_loss
 from cnnmetric.training.loss import hinge_loss
 from cnnmetric.training.loss import logistic_loss
 from cnnmetric.training.loss import ranking_loss
+from cnnmetric.training.loss import squared_error
 from cnnmetric.training.networks.architecture import Layer
 from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.networks.architecture import TwoChannelNetwork
@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # it reads files, which takes ITK
 CONTENT = 0.3
 MIDDLE = 5
 
-_LOSSES = {"hinge": hinge_loss, "cross-entropy": logistic_loss, "graded": graded_loss}
+_LOSSES = {"hinge": hinge_loss, "cross-entropy": logistic_loss, "squared-error": squared_error}
 
 
 class Objective(ABC):

@@ -131,13 +131,12 @@ class TrainingOptions(Settings):
         "advises against; patches get larger; not for self-similarity",
         source=PAPER,
     )
-    loss: Literal["hinge", "cross-entropy", "ranking", "graded"] = setting(
+    loss: Literal["hinge", "cross-entropy", "squared-error", "ranking"] = setting(
         "hinge",
         help_text="of aligned and misaligned patches; cross-entropy is what the paper advises "
         "against; ranking: cross-entropy of finding a patch's partner among --candidates that are "
-        "up to --near-miss-offset away; graded: squared error of a score that grows with the "
-        "offset of a near miss; not for self-similarity",
-        source="paper, Section 2.2; ranking and graded are ours",
+        "up to --near-miss-offset away; not for self-similarity",
+        source="hinge: paper, Section 2.2",
     )
     candidates: int = setting(
         8,
@@ -281,6 +280,12 @@ class TrainingOptions(Settings):
         unit="patch voxels",
         source=OURS,
         minimum=1,
+    )
+    near_miss_labels: Literal["misaligned", "graded"] = setting(
+        "misaligned",
+        help_text="what near misses are taught as: misaligned as all negatives, or graded from "
+        "aligned to misaligned by their offset, which then begins at 0",
+        source=OURS,
     )
     near_miss_rotation: float = setting(
         10.0,

@@ -130,6 +130,7 @@ def steps_of(
         or ResidentSampler.size(pairs) > SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
     ):
         return HostSteps(settings, objective, optimizer, materials, processes)
+    objective.sampler(materials, settings)  # refuses pairs without room for a patch
     sampler = ResidentSampler(
         pairs, settings, edge=objective.network.receptive_field, device=device
     )

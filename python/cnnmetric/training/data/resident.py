@@ -137,7 +137,7 @@ class ResidentSampler:
         related = near | (settings.negatives == "same-orientation")
 
         first = self._random(generator, chosen)
-        least = 0.0 if settings.loss == "graded" else 1.0
+        least = 0.0 if settings.near_miss_labels == "graded" else 1.0
         lengths = self._between(generator, least, settings.near_miss_offset, *first.centres.shape)
         lengths = lengths[..., :1]
         turned = _Transforms(
@@ -160,7 +160,7 @@ class ResidentSampler:
         other = independent.pick(_first(self._inside(independent, chosen, 1)))
         one = first.pick(place)
         second = one.where(aligned, moved.pick(place).where(related, other))
-        if settings.loss == "graded":
+        if settings.near_miss_labels == "graded":
             rows = torch.arange(count, device=self._device)
             grades = 2 * lengths[rows, place, 0] / settings.near_miss_offset - 1
             labels = torch.where(near & ~aligned, grades, labels)
@@ -214,12 +214,17 @@ class ResidentSampler:
         if settings.remap_probability > 0:
             patches = self._remapped(generator, patches, different)
         ones = (1,) * dimension
-        for largest, change in ((settings.max_gamma, torch.pow), (settings.max_gain, torch.mul)):
-            if largest > 1:
-                limit = float(np.log(largest))
-                factors = self._between(generator, -limit, limit, different, 2, *ones).exp()
-                patches = change(patches, factors.repeat_interleave(repeated, 0))
-        return patches.clamp(max=1)
+
+        def factors(largest: float) -> torch.Tensor:
+            limit = float(np.log(largest))
+            drawn = self._between(generator, -limit, limit, different, 2, *ones)
+            return drawn.exp().repeat_interleave(repeated, 0)
+
+        if settings.max_gamma > 1:
+            patches = patches.pow(factors(settings.max_gamma))
+        if settings.max_gain > 1:
+            patches = (patches * factors(settings.max_gain)).clamp(max=1)
+        return patches
 
     def _remapped(
         self, generator: torch.Generator, patches: torch.Tensor, different: int
@@ -329,7 +334,7 @@ class ResidentSampler:
 
     def _directions(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
         vectors = torch.randn(shape, generator=generator, device=self._device)
-        return vectors / vectors.norm(dim=-1, keepdim=True)
+        return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
 
     def _uniform(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
         return torch.rand(shape, generator=generator, device=self._device)
@@ -351,8 +356,8 @@ def _spline_weights(edge: int, dimension: int) -> torch.Tensor:
     places = torch.linspace(1, CONTROL_POINTS - 2, edge)
     distance = (places - torch.arange(CONTROL_POINTS)[:, None]).abs()
     near = 2 / 3 - distance**2 + distance**3 / 2
-    weights = torch.where(distance < 1, near, (2 - distance).clamp(min=0) ** 3 / 6)
-    product = weights
+    weights: torch.Tensor = torch.where(distance < 1, near, (2 - distance).clamp(min=0) ** 3 / 6)
+    product: torch.Tensor = weights
     for _ in range(dimension - 1):
         product = (product[:, None, :, None] * weights[None, :, None]).flatten(2).flatten(0, 1)
     return product

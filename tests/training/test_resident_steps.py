@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that need nothing of the host, run on the processor; tests marked ``gpu`` need a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cnnmetric.training.data.aligned_pair import AlignedPair
+from cnnmetric.training.data.resident import ResidentSampler
+from cnnmetric.training.networks.architecture import TwoChannelNetwork
+from cnnmetric.training.networks.architecture import layers
+from cnnmetric.training.networks.architecture import paper_layers
+from cnnmetric.training.objectives import PatchObjective
+from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.resident_steps import ResidentSteps
+from cnnmetric.training.resident_steps import scores_of_patches
+from cnnmetric.training.settings import TrainingSettings
+from support.training_images import SMALL_NETWORK
+from support.training_images import anatomy
+from support.training_images import render
+from support.training_images import settings
+
+CPU = torch.device("cpu")
+
+
+def objective(chosen: TrainingSettings) -> PatchObjective:
+    torch.manual_seed(chosen.seed)
+    found = objective_of(chosen)
+    assert isinstance(found, PatchObjective)
+    return found
+
+
+def resident(
+    chosen: TrainingSettings, trained: PatchObjective, optimizer: Any, **changes: Any
+) -> ResidentSteps:
+    tissues = anatomy(1, (20, 21, 22))
+    images = torch.from_numpy(np.stack(render(tissues, tissues)))
+    sampler = ResidentSampler(
+        [AlignedPair(images=images, spacing=1.0, name="pair")],
+        chosen,
+        edge=trained.network.receptive_field,
+        device=CPU,
+    )
+    return ResidentSteps(
+        chosen, trained, optimizer, sampler, rate=lambda step: 0.01 * (step + 1), most=8, **changes
+    )
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_products_of_matrices_score_patches_as_convolutions_do(dimension: int) -> None:
+    torch.manual_seed(0)
+    for spec in (
+        paper_layers(),
+        layers(channels=(6, 8), kernels=(3, 3, 1), strides=(2, 1, 1)),
+    ):
+        network = TwoChannelNetwork(spec, dimension=dimension)
+        patches = torch.rand(3, 2, *(network.receptive_field,) * dimension)
+        expected = network(patches).flatten()
+        torch.testing.assert_close(scores_of_patches(network, patches), expected)
+
+
+def test_branches_and_pooling_are_left_to_the_convolutions() -> None:
+    spec = layers(channels=(6, 8), kernels=(3, 3, 1), strides=(2, 1, 1))
+    assert TwoChannelNetwork(spec).plain
+    assert not TwoChannelNetwork(spec, branches=2).plain
+    assert not TwoChannelNetwork(spec, pooling=True).plain
+
+
+@pytest.mark.parametrize("loss", ["hinge", "cross-entropy"])
+@pytest.mark.parametrize("as_products", [False, True])
+def test_steps_are_those_of_gradient_descent(tmp_path: Path, loss: str, as_products: bool) -> None:
+    """The same patches, one after the other, by PyTorch's optimizer."""
+    chosen = settings(tmp_path, **SMALL_NETWORK, batch_size=6, loss=loss)
+    ours, reference = objective(chosen), objective(chosen)
+    optimizer = ours.optimizer()
+    steps = resident(chosen, ours, optimizer, as_products=as_products)
+    drawn: list[Any] = []
+    draw = steps._sampler.draw
+
+    def kept(*arguments: Any) -> Any:
+        drawn.append(draw(*arguments))
+        return drawn[-1]
+
+    steps._sampler.draw = kept  # type: ignore[assignment, method-assign]
+    steps.start(2, 4)
+    losses, accuracies = steps.finish()
+
+    expected, other = [], reference.optimizer()
+    patches, labels = (torch.cat(item) for item in zip(*drawn, strict=True))
+    for step, batch in enumerate(zip(patches.chunk(4), labels.chunk(4), strict=True), 2):
+        other.param_groups[0]["lr"] = 0.01 * (step + 1)
+        value, right = reference.loss(batch, CPU)
+        other.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        other.step()
+        expected.append((value.item(), right.item()))
+    np.testing.assert_allclose(list(zip(losses, accuracies, strict=True)), expected, rtol=1e-4)
+    for one, two in zip(ours.network.parameters(), reference.network.parameters(), strict=True):
+        torch.testing.assert_close(one, two)
+    state = optimizer.state_dict()["state"]
+    for number, item in other.state_dict()["state"].items():
+        torch.testing.assert_close(state[number]["momentum_buffer"], item["momentum_buffer"])
+
+
+def test_steps_go_on_where_they_stopped(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, **SMALL_NETWORK, batch_size=6)
+    found = []
+    for stops in ((4,), (2, 2)):
+        trained = objective(chosen)
+        optimizer = trained.optimizer()
+        losses: list[float] = []
+        for count in stops:
+            # As after a restart: what counts is in network and optimizer.
+            steps = resident(chosen, trained, optimizer)
+            for first in range(len(losses), len(losses) + count, 2):
+                steps.start(first, 2)
+                losses += steps.finish()[0]
+        found.append(losses)
+    assert found[0] == found[1]
