@@ -100,12 +100,11 @@ def test_a_patch_larger_than_its_image_is_not_inside() -> None:
     assert not drawn.inside(sizes, EDGE).any()
 
 
-def test_near_misses_move_by_one_voxel_at_least_and_the_offset_at_most() -> None:
+def test_near_misses_move_by_their_lengths_in_patch_voxels() -> None:
     start = PatchTransforms(np.broadcast_to(2 * np.eye(3), (500, 3, 3)), np.zeros((500, 3)))
-    moved = near_misses(np.random.default_rng(0), start, offset=3.0, rotation=5.0)
-    distance = np.linalg.norm(moved.centres, axis=1) / 2
-    assert 1 <= distance.min() < 1.1
-    assert 2.9 < distance.max() <= 3
+    lengths = np.linspace(1, 3, 500)
+    moved = near_misses(np.random.default_rng(0), start, lengths=lengths, rotation=5.0)
+    np.testing.assert_allclose(np.linalg.norm(moved.centres, axis=1) / 2, lengths)
 
 
 @both
@@ -207,6 +206,31 @@ def test_near_misses_replace_their_share_of_the_negatives(kind: str, tmp_path: P
 
 
 @both
+def test_near_misses_can_be_graded_by_their_offset(kind: str, tmp_path: Path) -> None:
+    """In an image that is its own x, y or z, the offset is at least that of the intensities."""
+    shifts = []
+    for axis in range(3):
+        image = coordinates((60, 60, 60), tuple(float(axis == other) for other in range(3)))
+        patches, labels = batch(
+            kind,
+            tmp_path,
+            [pair_of(image, image)],
+            near_miss_fraction=1.0,
+            near_miss_offset=4.0,
+            near_miss_rotation=0.0,
+            near_miss_labels="graded",
+            scale=(1.0, 1.0),
+        )
+        shifts.append((patches[:, 0] - patches[:, 1]).flatten(1).mean(1))
+    offsets = torch.stack(shifts).norm(dim=0)
+    torch.testing.assert_close(2 * offsets / 4 - 1, labels, atol=1e-3, rtol=0)
+    negatives = labels[labels > -1]
+    assert len(negatives) > BATCH / 3
+    assert negatives.min() < -0.9
+    assert negatives.max() > 0.9
+
+
+@both
 def test_patches_can_be_centred_on_anatomy(kind: str, tmp_path: Path) -> None:
     first, second = np.zeros((2, 30, 30, 30))
     first[:, :, 8:18] = second[:, 8:18] = 0.5
@@ -250,6 +274,7 @@ def test_an_image_without_room_for_a_patch_is_named(tmp_path: Path) -> None:
     [
         {},
         {"patch_centres": "anatomy"},
+        {"near_miss_fraction": 0.7, "near_miss_labels": "graded"},
         {"near_miss_fraction": 0.5, "patch_centres": "anatomy", "max_gamma": 1.4, "max_gain": 1.3},
     ],
 )

@@ -47,6 +47,8 @@ class Progress:
         Why there is none, to follow "since".
     misaligned
         Labels of the pairs that look misaligned.
+    device
+        Name of the GPU trained on, or nothing.
     """
 
     spacing: float
@@ -61,6 +63,7 @@ class Progress:
     held_out: list[str] = field(default_factory=list)
     not_held_out: str = ""
     misaligned: list[str] = field(default_factory=list)
+    device: str = ""
 
     @property
     def best_step(self) -> int:

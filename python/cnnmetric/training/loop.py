@@ -85,9 +85,32 @@ def train(settings: TrainingSettings) -> Progress:
     else:
         progress = _train_on_images(settings, objective, optimizer, processes)
     if processes.first:
-        _finish(settings, network, progress)
+        export(settings, network, progress)
     processes.wait()
     return progress
+
+
+def export(settings: TrainingSettings, network: PatchNetwork, progress: Progress) -> None:
+    """Write the model, the run record, the table and the picture of the losses.
+
+    Raises
+    ------
+    ModelError
+        If the exported file does not compute what the network computes.
+    """
+    _keep_best(network, progress)
+    description = ModelDescription(
+        spacing=progress.spacing,
+        modalities=settings.modality_names,
+        lower_quantile=settings.lower_quantile,
+        upper_quantile=settings.upper_quantile,
+        training=summary(settings, progress),
+    )
+    export_model(network, settings.out, description)
+    write_record(settings.record, settings, progress)
+    write_log(settings.log, progress)
+    title = f"{settings.out.name}: {settings.architecture}"
+    draw_curve(progress, title=title).savefig(settings.curve, dpi=150)
 
 
 def _train_on_images(
@@ -189,6 +212,7 @@ def descend(
         After Ctrl-C or SIGTERM and the end of the step; the checkpoint is of that step.
     """
     device = _device(settings)
+    progress.device = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     network = objective.network
     memory_format = torch.channels_last_3d if settings.dimension == 3 else torch.channels_last
     network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
@@ -272,22 +296,6 @@ def _save(
 def _keep_best(network: PatchNetwork, progress: Progress) -> None:
     if progress.best is not None:
         network.load_state_dict(progress.best)
-
-
-def _finish(settings: TrainingSettings, network: PatchNetwork, progress: Progress) -> None:
-    _keep_best(network, progress)
-    description = ModelDescription(
-        spacing=progress.spacing,
-        modalities=settings.modality_names,
-        lower_quantile=settings.lower_quantile,
-        upper_quantile=settings.upper_quantile,
-        training=summary(settings, progress),
-    )
-    export_model(network, settings.out, description)
-    write_record(settings.record, settings, progress)
-    write_log(settings.log, progress)
-    title = f"{settings.out.name}: {settings.architecture}"
-    draw_curve(progress, title=title).savefig(settings.curve, dpi=150)
 
 
 def _device(settings: TrainingSettings) -> torch.device:

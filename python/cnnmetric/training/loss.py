@@ -38,21 +38,6 @@ def logistic_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (misaligned * softplus(-scores) + (1 - misaligned) * softplus(scores)).mean()
 
 
-def ranking_loss(scores: torch.Tensor, *, candidates: int) -> torch.Tensor:
-    """Return the mean cross-entropy of finding the aligned patch among its candidates.
-
-    Parameters
-    ----------
-    scores
-        Dissimilarities, shape ``(B,)``: of ``B / candidates`` patches one after the other, each
-        with its aligned partner first.
-    candidates
-        How many there are of each patch.
-    """
-    similarities = -scores.view(-1, candidates)
-    return cross_entropy(similarities, similarities.new_zeros(len(similarities), dtype=torch.long))
-
-
 def squared_error(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the mean squared difference of scores and labels; shapes as :func:`hinge_loss`."""
     return (scores - labels).square().mean()

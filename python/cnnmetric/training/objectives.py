@@ -21,7 +21,6 @@ from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import contrastive_loss
 from cnnmetric.training.loss import hinge_loss
 from cnnmetric.training.loss import logistic_loss
-from cnnmetric.training.loss import ranking_loss
 from cnnmetric.training.loss import squared_error
 from cnnmetric.training.networks.architecture import Layer
 from cnnmetric.training.networks.architecture import PatchNetwork
@@ -109,11 +108,7 @@ class PatchObjective(Objective):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loss and accuracy of the scores of patches with these labels."""
         scores = scores.float().flatten()
-        settings = self._settings
-        if settings.loss == "ranking":
-            best = scores.detach().view(-1, settings.candidates).argmin(1)
-            return ranking_loss(scores, candidates=settings.candidates), (best == 0).float().mean()
-        loss = _LOSSES[settings.loss]
+        loss = _LOSSES[self._settings.loss]
         return loss(scores, labels), accuracy(scores.detach(), labels)
 
     def size(self) -> int:

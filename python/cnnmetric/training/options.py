@@ -131,19 +131,11 @@ class TrainingOptions(Settings):
         "advises against; patches get larger; not for self-similarity",
         source=PAPER,
     )
-    loss: Literal["hinge", "cross-entropy", "squared-error", "ranking"] = setting(
+    loss: Literal["hinge", "cross-entropy", "squared-error"] = setting(
         "hinge",
         help_text="of aligned and misaligned patches; cross-entropy is what the paper advises "
-        "against; ranking: cross-entropy of finding a patch's partner among --candidates that are "
-        "up to --near-miss-offset away; not for self-similarity",
+        "against; squared-error: of the score from the label; not for self-similarity",
         source="hinge: paper, Section 2.2",
-    )
-    candidates: int = setting(
-        8,
-        help_text="places that a patch's partner is looked for in by --loss ranking; the batch "
-        "size is a multiple of it",
-        source=OURS,
-        minimum=2,
     )
 
     learning_rate: float = setting(
@@ -197,10 +189,10 @@ class TrainingOptions(Settings):
         0.1, help_text="what the cosines of self-similarity are divided by", source=OURS, above=0
     )
     remap_probability: float = setting(
-        None,
-        help_text="how often the intensities of a patch or crop are changed by a random continuous "
-        "function, drawn for each channel; by default 0 or, for self-similarity, 0.3",
-        source="0 as in the paper",
+        0.3,
+        help_text="how often the intensities of a crop of self-similarity are changed by a random "
+        "function",
+        source=OURS,
         minimum=0,
         maximum=1,
     )
@@ -253,19 +245,6 @@ class TrainingOptions(Settings):
         "0.02 of their range, for images without skull, whose background teaches nothing; "
         "self-similarity always does so",
         source="anywhere as in the paper",
-    )
-    negatives: Literal["independent", "same-orientation"] = setting(
-        "independent",
-        help_text="transform of the second patch of a negative: drawn for itself, or at another "
-        "place with the first one's magnification, rotation and mirroring",
-        source="independent as in the paper; the other is the authors' later code",
-    )
-    deformation: float = setting(
-        0.0,
-        help_text="SD of the control points of a B-spline that deforms both patches of a sample",
-        unit="patch voxels",
-        source="0 as in the paper",
-        minimum=0,
     )
     near_miss_fraction: float = setting(
         0.0,

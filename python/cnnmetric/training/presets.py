@@ -45,7 +45,6 @@ _OF_PATCHES: dict[str, Any] = {
     "strides": (2, 2, 1, 1, 1),
     "learning_rate": 0.01,
     "similarities": (),
-    "remap_probability": 0.0,
 }
 # What an architecture is trained with unless the user or the preset says otherwise.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -57,7 +56,6 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "strides": (1, 2, 1, 1),
         "learning_rate": 0.001,
         "similarities": ("context",),
-        "remap_probability": 0.3,
     },
 }
 

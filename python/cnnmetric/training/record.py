@@ -60,6 +60,7 @@ def write_record(path: Path, settings: TrainingSettings, progress: Progress) -> 
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "threads": torch.get_num_threads(),
+        "gpu": progress.device or None,
     }
     record["seconds"] = round(progress.seconds, 1)
     record["curve"] = {

@@ -93,6 +93,10 @@ class ResidentSteps:
             if count % AT_ONCE:
                 self._steps(count % AT_ONCE)
 
+    def without_graph(self) -> None:
+        """Take the steps that follow kernel by kernel, to compare."""
+        self._graph = None
+
     def finish(self) -> tuple[list[float], list[float]]:
         """Wait for the steps begun; return their losses and accuracies."""
         if self._stream is not None:

@@ -180,9 +180,6 @@ RULES: dict[str, Callable[[TrainingSettings], bool]] = {
     "--pooling and --loss are not for --architecture self-similarity": (
         lambda s: not s.self_similar or (s.loss == "hinge" and not s.pooling)
     ),
-    "--batch-size must be a multiple of --candidates for --loss ranking": (
-        lambda s: s.loss != "ranking" or s.batch_size % s.candidates == 0
-    ),
     "--similarities is for --architecture self-similarity": (
         lambda s: s.self_similar or not s.similarities
     ),

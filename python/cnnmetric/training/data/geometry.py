@@ -85,9 +85,9 @@ def random_transforms(
 
 
 def near_misses(
-    rng: np.random.Generator, transforms: PatchTransforms, *, offset: float, rotation: float
+    rng: np.random.Generator, transforms: PatchTransforms, *, lengths: Array, rotation: float
 ) -> PatchTransforms:
-    """Move transforms a little: 1 to ``offset`` patch voxels in a random direction, and a turn.
+    """Move transforms a little: in a random direction, and a turn.
 
     Parameters
     ----------
@@ -95,14 +95,13 @@ def near_misses(
         Source of randomness.
     transforms
         The ones to start from.
-    offset
-        Largest offset in patch voxels.
+    lengths
+        ``(n,)``: offsets in patch voxels.
     rotation
         Largest rotation in degrees.
     """
     count, dimension = transforms.centres.shape
-    lengths = rng.uniform(1.0, offset, (count, 1))
-    steps = lengths * random_directions(rng, count, dimension)
+    steps = lengths[:, None] * random_directions(rng, count, dimension)
     turns = random_rotations(rng, count, dimension, rotation)
     return PatchTransforms(
         transforms.matrices @ turns,

@@ -17,18 +17,14 @@ from torch.nn.functional import grid_sample
 from cnnmetric.training.data.aligned_pair import FOREGROUND
 from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.interpolation import patch_offsets
+from cnnmetric.training.data.near_misses import grade
+from cnnmetric.training.data.near_misses import near_miss_lengths
 from cnnmetric.training.loss import ALIGNED
 from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.settings import TrainingSettings
 
 # Transforms drawn for each patch, of which the first that is inside of the images is taken.
 TRIES = 32
-# Control points, along an axis, of the cubic B-spline that deforms a patch.
-CONTROL_POINTS = 5
-# Of random intensity functions: knots between 0 and 1, and the lowest value away from 0.
-INNER_KNOTS, LOWEST = 4, 0.03
-# The shortest offset of a candidate of the ranking loss, in patch voxels.
-SHORTEST_OFFSET = 0.7
 
 
 @dataclass(frozen=True)
@@ -48,12 +44,6 @@ class _Transforms:
         return _Transforms(
             torch.where(condition[:, None, None], self.matrices, other.matrices),
             torch.where(condition[:, None], self.centres, other.centres),
-        )
-
-    def repeat(self, times: int) -> _Transforms:
-        """Return each transform ``(B,)`` so many times in a row."""
-        return _Transforms(
-            self.matrices.repeat_interleave(times, 0), self.centres.repeat_interleave(times, 0)
         )
 
 
@@ -110,7 +100,6 @@ class ResidentSampler:
         self._shares[-1] = 2.0  # a random number below 1 is never beyond the last
         self._offsets = patch_offsets(edge, self._dimension).to(device)
         self._corners = self._offsets[(self._offsets.abs() > (edge - 1) / 2 - 0.5).all(1)]
-        self._splines = _spline_weights(edge, self._dimension).to(device)
 
     @staticmethod
     def size(pairs: Sequence[AlignedPair]) -> int:
@@ -128,62 +117,31 @@ class ResidentSampler:
         """
         settings = self._settings
         count = settings.batch_size * batches
-        if settings.loss == "ranking":
-            return self._draw_candidates(generator, count)
         labels = torch.where(self._uniform(generator, count) < 0.5, ALIGNED, MISALIGNED)
         chosen = self._choose(generator, count)
         aligned = labels == ALIGNED
-        near = self._uniform(generator, count) < settings.near_miss_fraction
-        related = near | (settings.negatives == "same-orientation")
+        near = (self._uniform(generator, count) < settings.near_miss_fraction) & ~aligned
 
         first = self._random(generator, chosen)
-        least = 0.0 if settings.near_miss_labels == "graded" else 1.0
-        lengths = self._between(generator, least, settings.near_miss_offset, *first.centres.shape)
-        lengths = lengths[..., :1]
-        turned = _Transforms(
-            first.matrices @ self._rotations(generator, settings.near_miss_rotation, chosen),
-            first.centres + self._steps(generator, first, lengths),
-        )
-        elsewhere = _Transforms(first.matrices, self._positions(generator, first.matrices, chosen))
+        lengths = self._between(generator, *near_miss_lengths(settings), count, TRIES)
         moved = _Transforms(
-            torch.where(near[:, None, None, None], turned.matrices, elsewhere.matrices),
-            torch.where(near[:, None, None], turned.centres, elsewhere.centres),
+            first.matrices @ self._rotations(generator, settings.near_miss_rotation, chosen),
+            first.centres + self._steps(generator, first, lengths[..., None]),
         )
         independent = self._random(generator, chosen)
-
-        together = torch.where(
-            aligned[:, None],
-            self._inside(first, chosen, 1),
-            self._inside(moved, chosen, 1) | ~related[:, None],
+        in_both = torch.where(
+            near[:, None],
+            self._inside(moved, chosen, 1),
+            self._inside(first, chosen, 1) | ~aligned[:, None],
         )
-        place = _first(self._inside(first, chosen, 0) & together)
+        place = _first(self._inside(first, chosen, 0) & in_both)
         other = independent.pick(_first(self._inside(independent, chosen, 1)))
         one = first.pick(place)
-        second = one.where(aligned, moved.pick(place).where(related, other))
+        second = one.where(aligned, moved.pick(place).where(near, other))
         if settings.near_miss_labels == "graded":
-            rows = torch.arange(count, device=self._device)
-            grades = 2 * lengths[rows, place, 0] / settings.near_miss_offset - 1
-            labels = torch.where(near & ~aligned, grades, labels)
-        return self._patches(generator, one, second, chosen, repeated=1), labels
-
-    def _draw_candidates(
-        self, generator: torch.Generator, count: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return patches, each several times: with its partner, and with patches around it."""
-        settings = self._settings
-        each = settings.candidates
-        chosen = self._choose(generator, count // each)
-        drawn = self._random(generator, chosen)
-        both = self._inside(drawn, chosen, 0) & self._inside(drawn, chosen, 1)
-        first = drawn.pick(_first(both)).repeat(each)
-        chosen = chosen.repeat_interleave(each)
-        low, high = map(float, np.log([SHORTEST_OFFSET, settings.near_miss_offset]))
-        lengths = self._between(generator, low, high, len(chosen), 1).exp()
-        partner = torch.arange(len(chosen), device=self._device) % each == 0
-        steps = self._steps(generator, first, lengths) * ~partner[:, None]
-        second = _Transforms(first.matrices, first.centres + steps)
-        labels = torch.where(partner, ALIGNED, MISALIGNED)
-        return self._patches(generator, first, second, chosen, repeated=each), labels
+            offsets = lengths.gather(1, place[:, None])[:, 0]
+            labels = torch.where(near, grade(offsets, settings), labels)
+        return self._patches(generator, one, second, chosen), labels
 
     def _patches(
         self,
@@ -191,34 +149,22 @@ class ResidentSampler:
         first: _Transforms,
         second: _Transforms,
         chosen: torch.Tensor,
-        *,
-        repeated: int,
     ) -> torch.Tensor:
-        """Interpolate, deform and vary intensities; alike in so many patches that follow."""
+        """Interpolate both images, and vary intensities."""
         settings, dimension = self._settings, self._dimension
-        different = len(chosen) // repeated
-        points = self._offsets
-        if settings.deformation > 0:
-            shape = (different, dimension, CONTROL_POINTS**dimension)
-            moved = torch.randn(shape, generator=generator, device=self._device)
-            bends = settings.deformation * (moved @ self._splines).transpose(1, 2)
-            points = points + bends.repeat_interleave(repeated, 0)
         edges = (self._edge,) * dimension
         patches = torch.stack(
             [
-                self._interpolate(transforms, points, chosen, channel).view(-1, *edges)
+                self._interpolate(transforms, self._offsets, chosen, channel).view(-1, *edges)
                 for channel, transforms in enumerate((first, second))
             ],
             dim=1,
         ).nan_to_num_()
-        if settings.remap_probability > 0:
-            patches = self._remapped(generator, patches, different)
-        ones = (1,) * dimension
 
         def factors(largest: float) -> torch.Tensor:
             limit = float(np.log(largest))
-            drawn = self._between(generator, -limit, limit, different, 2, *ones)
-            return drawn.exp().repeat_interleave(repeated, 0)
+            shape = (len(chosen), 2) + (1,) * dimension
+            return self._between(generator, -limit, limit, *shape).exp()
 
         if settings.max_gamma > 1:
             patches = patches.pow(factors(settings.max_gamma))
@@ -226,35 +172,12 @@ class ResidentSampler:
             patches = (patches * factors(settings.max_gain)).clamp(max=1)
         return patches
 
-    def _remapped(
-        self, generator: torch.Generator, patches: torch.Tensor, different: int
-    ) -> torch.Tensor:
-        """Change intensities by random piecewise linear functions that leave 0 where it is."""
-        shape = (different, 2, INNER_KNOTS)
-        inner = self._between(generator, LOWEST, 1, *shape).sort(-1).values
-        heights = self._between(generator, LOWEST, 1, *shape[:2], INNER_KNOTS + 1)
-        ends = torch.zeros_like(inner[..., :1])
-        knots = torch.cat([ends, inner, ends + 1], -1)
-        heights = torch.cat([ends, heights], -1)
-        wanted = self._uniform(generator, different, 2, 1) < self._settings.remap_probability
-        heights = torch.where(wanted, heights, knots)
-        repeated = len(patches) // different
-        knots, heights = (item.repeat_interleave(repeated, 0) for item in (knots, heights))
-        values = patches.flatten(2)
-        right = torch.searchsorted(knots, values).clamp(1, INNER_KNOTS + 1)
-        x0, x1 = knots.gather(-1, right - 1), knots.gather(-1, right)
-        y0, y1 = heights.gather(-1, right - 1), heights.gather(-1, right)
-        share = ((values - x0) / (x1 - x0).clamp(min=1e-6)).clamp(0, 1)
-        return (y0 + (y1 - y0) * share).view_as(patches)
-
     def _interpolate(
         self, transforms: _Transforms, points: torch.Tensor, chosen: torch.Tensor, channel: int
     ) -> torch.Tensor:
-        """Return intensities ``(n, P)`` at points ``(n, P, d)`` of patches, or ``(P, d)``."""
-        if points.ndim == 2:  # one product for all patches
-            moved = torch.tensordot(points, transforms.matrices, ([1], [-1])).movedim(0, -2)
-        else:
-            moved = points @ transforms.matrices.transpose(-1, -2)
+        """Return intensities ``(n, ..., P)`` at points ``(P, d)`` of patches."""
+        # One product for all patches.
+        moved = torch.tensordot(points, transforms.matrices, ([1], [-1])).movedim(0, -2)
         voxels = moved + transforms.centres[..., None, :]
         return self._at(voxels, chosen, channel, mode="bilinear")
 
@@ -334,7 +257,8 @@ class ResidentSampler:
 
     def _directions(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
         vectors = torch.randn(shape, generator=generator, device=self._device)
-        return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+        lengths: torch.Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+        return vectors / lengths
 
     def _uniform(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
         return torch.rand(shape, generator=generator, device=self._device)
@@ -349,15 +273,3 @@ def _first(condition: torch.Tensor) -> torch.Tensor:
     """Return ``(n,)``: the first try ``(n, T)`` for which a condition holds, or 0."""
     tries = torch.arange(condition.shape[1], 0, -1, device=condition.device)
     return (condition * tries).argmax(1)
-
-
-def _spline_weights(edge: int, dimension: int) -> torch.Tensor:
-    """Return ``(c ** d, p ** d)``: cubic B-splines of control points at a patch's voxels."""
-    places = torch.linspace(1, CONTROL_POINTS - 2, edge)
-    distance = (places - torch.arange(CONTROL_POINTS)[:, None]).abs()
-    near = 2 / 3 - distance**2 + distance**3 / 2
-    weights: torch.Tensor = torch.where(distance < 1, near, (2 - distance).clamp(min=0) ** 3 / 6)
-    product: torch.Tensor = weights
-    for _ in range(dimension - 1):
-        product = (product[:, None, :, None] * weights[None, :, None]).flatten(2).flatten(0, 1)
-    return product

@@ -18,6 +18,8 @@ from cnnmetric.training.data.geometry import near_misses
 from cnnmetric.training.data.geometry import random_transforms
 from cnnmetric.training.data.interpolation import extract
 from cnnmetric.training.data.interpolation import patch_offsets
+from cnnmetric.training.data.near_misses import grade
+from cnnmetric.training.data.near_misses import near_miss_lengths
 from cnnmetric.training.loss import ALIGNED
 from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.settings import TrainingSettings
@@ -89,13 +91,16 @@ class PatchSampler(Dataset[Batch]):
     def _sample(
         self, rng: np.random.Generator, labels: NDArray[np.float64], chosen: NDArray[np.int64]
     ) -> torch.Tensor:
-        """Return patches ``(n, 2, p, p, p)`` with these labels from the pairs chosen."""
+        """Return patches ``(n, 2, p, p, p)`` with these labels from the pairs chosen.
+
+        Labels of near misses that are graded are changed in place.
+        """
         settings = self._settings
         patches = torch.empty((len(labels), 2) + (self._edge,) * settings.dimension)
         pending = np.arange(len(labels))
         for _ in range(MAX_TRIES):
             sizes = self._sizes[chosen[pending]]
-            first, second = self._draw(rng, labels[pending], sizes)
+            first, second, taught = self._draw(rng, labels[pending], sizes)
             inside = first.inside(sizes, self._edge) & second.inside(sizes, self._edge)
             if settings.patch_centres == "anatomy":
                 for place in map(int, np.flatnonzero(inside)):
@@ -113,6 +118,7 @@ class PatchSampler(Dataset[Batch]):
                         outside="border",
                     )[0]
                 inside[place] = not torch.isnan(patches[index]).any()
+            labels[pending[inside]] = taught[inside]
             pending = pending[~inside]
             if not pending.size:
                 return patches
@@ -138,7 +144,8 @@ class PatchSampler(Dataset[Batch]):
 
     def _draw(
         self, rng: np.random.Generator, labels: NDArray[np.float64], sizes: NDArray[np.int64]
-    ) -> tuple[PatchTransforms, PatchTransforms]:
+    ) -> tuple[PatchTransforms, PatchTransforms, NDArray[np.float64]]:
+        """Return both transforms of every sample, and what it is taught as."""
         settings = self._settings
         first, independent = (
             random_transforms(
@@ -153,15 +160,13 @@ class PatchSampler(Dataset[Batch]):
         )
         second = first.where(labels == ALIGNED, independent)
         if settings.near_miss_fraction > 0:
-            moved = near_misses(
-                rng,
-                first,
-                offset=settings.near_miss_offset,
-                rotation=settings.near_miss_rotation,
-            )
+            lengths = rng.uniform(*near_miss_lengths(settings), len(labels))
+            moved = near_misses(rng, first, lengths=lengths, rotation=settings.near_miss_rotation)
             near = (rng.random(len(labels)) < settings.near_miss_fraction) & (labels == MISALIGNED)
             second = moved.where(near, second)
-        return first, second
+            if settings.near_miss_labels == "graded":
+                labels = np.where(near, grade(lengths, settings), labels)
+        return first, second, labels
 
     def _vary_intensities(self, rng: np.random.Generator, patches: torch.Tensor) -> None:
         settings = self._settings

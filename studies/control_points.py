@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the metric knows where each B-spline control point belongs: Figure 3, for all of them.
+
+    python studies/control_points.py T1.nii.gz T2.nii.gz --models t1t2 t1t2-fine
+
+takes two aligned images of one subject, which the network sees at 1 mm. One control point after the
+other, of those on a lattice inside the brain, moves the second image along x, y and z; the metric
+is computed over all patches that this changes. Prints, for each model, in how many cases the
+minimum lies within 1 mm of the truth, as a Markdown table: of the control point's coefficient, and
+of the displacement that this is for the voxel under it, 0.3 of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import itk
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+from tqdm import tqdm
+
+from cnnmetric import DissimilarityNetwork
+from cnnmetric.command_line import Settings
+from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
+from cnnmetric.command_line import setting
+from cnnmetric.command_line import settings_from
+from cnnmetric.errors import DataError
+from cnnmetric.images.files import read_image
+from cnnmetric.images.warping import resample_image
+from cnnmetric.types import Image
+from cnnmetric.types import Volume
+from shared import table_head
+from shared import table_row
+
+TOLERANCE = 1.0  # mm
+# Share of the control point's neighbourhood that has to be anatomy.
+INSIDE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlPointSettings(Settings):
+    """The pair, and what moves."""
+
+    first: Path = setting(positional=True, help_text="image of the models' first modality")
+    second: Path = setting(positional=True, help_text="aligned image of their second modality")
+    models: tuple[str, ...] = setting(("t1t2", "t1t2-fine"), help_text="names or .onnx files")
+    lattice: float = setting(20.0, help_text="distance of the control points", unit="mm", above=0)
+    spacing: float = setting(16.0, help_text="of the B-spline", unit="mm", above=0)
+    largest: float = setting(8.0, help_text="displacement tried", unit="mm", above=0)
+    step: float = setting(1.0, help_text="between displacements", unit="mm", above=0)
+    threads: int = setting(1, help_text="of a network", minimum=0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    parser = parser_for(ControlPointSettings, __doc__ or "")
+    return run_command(
+        "control_points", lambda: print(report(settings_from(parser.parse_args(arguments))))
+    )
+
+
+def report(settings: ControlPointSettings) -> str:
+    """Move all control points by all models and return the table."""
+    first, second = (read_image(path) for path in (settings.first, settings.second))
+    grid = _millimetre_grid(first)
+    fixed = itk.array_from_image(resample_image(first, grid))
+    points = list(_lattice(fixed, settings))
+    if not points:
+        msg = f"{settings.first} has no lattice point with anatomy around it; lower --lattice"
+        raise DataError(msg)
+    shifts = _shifts(settings)
+    peak = float(_cubic(np.zeros(1))[0]) ** fixed.ndim
+    rows = [
+        table_head(["model", "cases", "coefficient within 1 mm", "voxel within 1 mm", "mean [mm]"])
+    ]
+    for name in settings.models:
+        network = DissimilarityNetwork(name, number_of_threads=settings.threads)
+        moving = network.normalise(itk.array_from_image(second))
+        case = _Case(network, network.normalise(fixed), moving, _to_index(grid, second))
+        found = [
+            shifts[int(np.argmin(_curve(case, point, axis, shifts, settings)))]
+            for point in tqdm(points, desc=name, unit="point", disable=None)
+            for axis in range(fixed.ndim)
+        ]
+        distance = np.abs(found)
+        shares = [f"{np.mean(factor * distance <= TOLERANCE):.0%}" for factor in (1, peak)]
+        rows.append(
+            table_row([Path(name).stem, str(len(found)), *shares, f"{peak * distance.mean():.2f}"])
+        )
+    return "\n".join(rows)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A model, and the pair as it sees it."""
+
+    network: DissimilarityNetwork
+    fixed: Volume
+    moving: Volume
+    # From voxels of the fixed volume to those of the moving one, (z, y, x): matrix and offset.
+    to_index: tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def _to_index(grid: Image, image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the map from voxels of the grid to those of the image, both (z, y, x).
+
+    The moving image is interpolated once and in every case alike: one that is resampled first would
+    be sharper where nothing moves.
+    """
+
+    def frame(item: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        direction = itk.array_from_matrix(item.GetDirection())
+        return direction * np.array(item.GetSpacing()), np.array(item.GetOrigin())
+
+    (axes, origin), (other, start) = frame(grid), frame(image)
+    matrix = np.asarray(np.linalg.solve(other, axes), dtype=np.float64)
+    offset = np.asarray(np.linalg.solve(other, origin - start), dtype=np.float64)
+    return matrix[::-1, ::-1], offset[::-1]
+
+
+def _millimetre_grid(image: Image) -> Image:
+    extent = np.array(itk.size(image)) * np.array(image.GetSpacing())
+    grid = type(image).New()
+    grid.SetRegions([int(length) for length in extent])
+    grid.SetSpacing([1.0] * len(extent))
+    grid.SetOrigin(image.GetOrigin())
+    grid.SetDirection(image.GetDirection())
+    grid.Allocate()
+    return grid
+
+
+def _lattice(volume: Volume, settings: ControlPointSettings) -> Iterator[tuple[int, ...]]:
+    """Yield voxels of the lattice around which most is anatomy."""
+    anatomy = volume > 0.02 * np.quantile(volume, 0.999)
+    distance = round(settings.lattice)
+    reach = round(settings.spacing)
+    axes = [range(length % distance // 2, length, distance) for length in volume.shape]
+    for point in np.array(np.meshgrid(*axes, indexing="ij")).reshape(volume.ndim, -1).T:
+        around = tuple(slice(max(x - reach, 0), x + reach + 1) for x in point)
+        if anatomy[around].mean() >= INSIDE:
+            yield tuple(int(x) for x in point)
+
+
+def _shifts(settings: ControlPointSettings) -> NDArray[np.float64]:
+    number = round(settings.largest / settings.step)
+    return np.linspace(-number, number, 2 * number + 1) * settings.step
+
+
+def _curve(
+    case: _Case,
+    point: tuple[int, ...],
+    axis: int,
+    shifts: NDArray[np.float64],
+    settings: ControlPointSettings,
+) -> list[float]:
+    """Return the metric for every displacement (mm) of one control point along an axis."""
+    # What the control point moves, and half a patch beyond.
+    reach = round(2 * settings.spacing) + case.network.receptive_field // 2
+    starts = [max(x - reach, 0) for x in point]
+    ends = [min(x + reach + 1, n) for x, n in zip(point, case.fixed.shape, strict=True)]
+    fixed = case.fixed[tuple(map(slice, starts, ends))]
+    voxels = np.stack(
+        np.meshgrid(*[np.arange(a, b) for a, b in zip(starts, ends, strict=True)], indexing="ij")
+    ).astype(np.float64)
+    weight = np.ones(fixed.shape)
+    for places, centre in zip(voxels, point, strict=True):
+        weight *= _cubic(np.abs(places - centre) / settings.spacing)
+    matrix, offset = case.to_index
+    values = []
+    for shift in shifts:
+        moved = voxels.copy()
+        moved[axis] += shift * weight
+        places = np.tensordot(matrix, moved, 1) + offset[:, None, None, None]
+        warped = map_coordinates(case.moving, places, order=1, mode="nearest")
+        values.append(float(case.network(fixed, warped, normalised=True).mean()))
+    return values
+
+
+def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cubic B-spline at distances in control points."""
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    return np.asarray(np.where(distance < 1, near, np.clip(2 - distance, 0, None) ** 3 / 6))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
