@@ -66,7 +66,7 @@ SAVE_EVERY = 60.0  # seconds
 # Of the time that is left, what training plans with.
 PLANNED = 0.93
 # Steps, and processes, by which sampling on the host is measured.
-HOST_STEPS, HOST_PROCESSES = (50, 150) if torch.cuda.is_available() else (1, 3), 12
+HOST_STEPS, HOST_PROCESSES = ((50, 150), 12) if torch.cuda.is_available() else ((1, 2), 1)
 
 
 @dataclass(frozen=True, kw_only=True)

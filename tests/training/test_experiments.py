@@ -21,7 +21,7 @@ from cnnmetric.training.settings import TrainingSettings
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "studies" / "options"
 MODELS = sorted(file.stem for file in (ROOT / "models").glob("*.onnx"))
-ALONE = ("base", "self-similarity-k3")
+ALONE = ("base", "full", "self-similarity-k3")
 VARIANTS = sorted({file.stem for file in FOLDER.glob("*.txt")}.difference(ALONE))
 
 
@@ -58,7 +58,18 @@ def test_a_variant_differs_from_the_base_in_what_it_is_named_after(name: str) ->
         "pooling": {"pooling"},
         "near-misses": {"near_miss_fraction"},
         "anatomy": {"patch_centres"},
+        "graded": {"near_miss_fraction", "near_miss_offset", "near_miss_labels"},
+        "squared-error": {"loss"},
     }.get(name)
+
+
+def test_the_variant_that_is_shipped_is_that_of_the_card() -> None:
+    found = read("full", "anatomy", "cross-entropy", "graded").as_record()
+    shipped = json.loads((ROOT / "models" / "t1t2.json").read_text())["settings"]
+    shared = (found.keys() & shipped.keys()) - FREE_ON_RESUME - {"pairs", "out", "source"}
+    assert {name: shipped[name] for name in shared} == {
+        name: json.loads(json.dumps(found[name])) for name in shared
+    }
 
 
 def test_branches_have_as_many_weights_as_the_base() -> None:

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The script for a machine with a GPU, run without one on small images and for a few steps."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cnnmetric import DissimilarityNetwork
+from support.training_images import anatomy
+from support.training_images import render
+from support.training_images import write_image
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "gpu_check.py"
+# Small, and with the options of the base.
+VARIANTS = ("base+cross-entropy+graded", "base+anatomy")
+
+
+def call(*words: object) -> str:
+    command = [sys.executable, str(SCRIPT), *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of packed pairs, made from images."""
+    folder = tmp_path_factory.mktemp("packed")
+    rows = ["subject,T1,T2"]
+    for seed in range(2):
+        tissues = anatomy(seed, (50, 52, 54))
+        for name, values in zip(("T1", "T2"), render(tissues, tissues), strict=True):
+            write_image(folder / f"{seed}_{name}.nii.gz", 1000 * values)
+        rows.append(f"s{seed},{seed}_T1.nii.gz,{seed}_T2.nii.gz")
+    table = folder / "pairs.csv"
+    table.write_text("\n".join(rows) + "\n")
+    call("pack", table, "--out", folder / "gpu")
+    return folder / "gpu"
+
+
+@pytest.mark.slow
+def test_train_and_export_what_was_packed(packed: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    options = ["--variants", *VARIANTS, "--minutes", 5]
+    printed = call("train", packed, "--out", results, *options, "--steps", 4)
+    assert "| 2 networks side by side, each |" in printed.replace("the faster, ", "")
+    for variant in VARIANTS:
+        saved = torch.load(results / f"{variant}.checkpoint.pt", weights_only=True)
+        assert len(saved["progress"]["losses"]) == 4
+        assert len(saved["progress"]["hashes"]) == 4
+        lines = (results / f"{variant}.csv").read_text().splitlines()
+        assert [line.split(",")[0] for line in lines] == ["step", "2", "4"]
+
+    # The same command finds nothing more to do, and leaves the networks as they are.
+    call("train", packed, "--out", results, *options, "--steps", 4)
+    again = torch.load(results / f"{VARIANTS[0]}.checkpoint.pt", weights_only=True)
+    before = torch.load(results / f"{VARIANTS[0]}.checkpoint.pt", weights_only=True)
+    assert all(
+        torch.equal(value, before["network"][key]) for key, value in again["network"].items()
+    )
+    assert len(again["progress"]["losses"]) == 4
+
+    model = tmp_path / "model.onnx"
+    call("export", results / f"{VARIANTS[0]}.checkpoint.pt", "--out", model)
+    network = DissimilarityNetwork(model)
+    assert network.modalities == ("T1", "T2")
+    block = np.random.default_rng(0).random((17, 17, 17))
+    assert np.isfinite(network(block, block)).all()
+    record = json.loads(model.with_suffix(".json").read_text())
+    assert record["settings"]["steps"] == 4
+    assert record["settings"]["near_miss_labels"] == "graded"
+
+
+def test_training_needs_no_itk(packed: Path, tmp_path: Path) -> None:
+    """Nor the plug-in: a machine with a GPU may have PyTorch alone."""
+    code = (
+        "import sys, runpy\n"
+        "sys.modules['itk'] = None\n"
+        f"sys.argv = {[str(SCRIPT), 'train', '--help']!r}\n"
+        f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "--minutes" in ended.stdout
+
+
+def test_what_there_is_not_is_named(packed: Path, tmp_path: Path) -> None:
+    for words, message in (
+        (["train", tmp_path, "--out", tmp_path], "holds no packed pairs; make it by the command"),
+        (["train", packed, "--out", tmp_path, "--variants", "none"], "there is no 'none' in"),
+    ):
+        command = [sys.executable, str(SCRIPT), *map(str, words)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ended.returncode == 1
+        assert message in ended.stderr
