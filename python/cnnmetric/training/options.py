@@ -255,7 +255,7 @@ class TrainingOptions(Settings):
     )
     near_miss_offset: float = setting(
         4.0,
-        help_text="largest offset of a near miss; the least is 1",
+        help_text="largest offset of a near miss; the least is 1, or 0 where they are graded",
         unit="patch voxels",
         source=OURS,
         minimum=1,

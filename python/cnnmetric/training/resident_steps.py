@@ -129,6 +129,7 @@ class ResidentSteps:
         gradients = torch.autograd.grad(loss, self._weights)
         with torch.no_grad():
             rate = self._rates.index_select(0, self._number)[0]
+            # As PyTorch's optimizer, which cannot take a rate from the device into a graph.
             torch._foreach_mul_(self._momenta, self._settings.momentum)
             torch._foreach_add_(self._momenta, gradients)
             steps = torch._foreach_mul(self._momenta, rate)
@@ -164,8 +165,8 @@ def scores_of_patches(
 ) -> torch.Tensor:
     """Return the scores ``(B,)`` of single patches, as the network computes them.
 
-    Of so few voxels each layer is one product of matrices, which a GPU does many times faster than
-    its convolutions in 3D of two channels.
+    Of so few voxels each layer is one product of matrices, which a GPU does faster than
+    convolutions in 3D of few channels.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -87,7 +88,7 @@ class HostSteps(Steps):
         measures = torch.stack([loss.detach(), right, asked])
         self._processes.average([measures])
         value, accuracy, stop = measures.tolist()
-        if loss.isfinite():
+        if math.isfinite(value):  # the same in all processes
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._processes.average(weight.grad for weight in network.parameters())

@@ -63,8 +63,6 @@ class ResidentSampler:
         Patch edge in voxels: the network's receptive field.
     device
         Where images and batches are.
-    weights
-        How often a pair is chosen, relative to the others; all the same by default.
     """
 
     def __init__(
@@ -74,7 +72,6 @@ class ResidentSampler:
         *,
         edge: int,
         device: torch.device,
-        weights: Sequence[float] | None = None,
     ) -> None:
         self._settings = settings
         self._edge = edge
@@ -95,9 +92,6 @@ class ResidentSampler:
         self._sizes = torch.tensor([tuple(shape[::-1]) for shape in shapes], device=device).float()
         self._starts = torch.zeros(len(pairs), self._dimension, device=device)  # (x, y, z)
         self._starts[:, -1] = torch.tensor(starts[:-1], device=device)
-        shares = torch.tensor(weights or [1.0] * len(pairs), dtype=torch.float64)
-        self._shares = (shares.cumsum(0) / shares.sum()).float().to(device)
-        self._shares[-1] = 2.0  # a random number below 1 is never beyond the last
         self._offsets = patch_offsets(edge, self._dimension).to(device)
         self._corners = self._offsets[(self._offsets.abs() > (edge - 1) / 2 - 0.5).all(1)]
 
@@ -118,7 +112,8 @@ class ResidentSampler:
         settings = self._settings
         count = settings.batch_size * batches
         labels = torch.where(self._uniform(generator, count) < 0.5, ALIGNED, MISALIGNED)
-        chosen = self._choose(generator, count)
+        last = len(self._sizes) - 1  # which rounding must not pass
+        chosen = (self._uniform(generator, count) * (last + 1)).long().clamp(max=last)
         aligned = labels == ALIGNED
         near = (self._uniform(generator, count) < settings.near_miss_fraction) & ~aligned
 
@@ -204,10 +199,6 @@ class ResidentSampler:
             # The second image's field of view is convex: a patch is in it if its corners are.
             fits &= ~self._interpolate(transforms, self._corners, chosen, channel).isnan().any(-1)
         return fits
-
-    def _choose(self, generator: torch.Generator, count: int) -> torch.Tensor:
-        """Return ``(n,)``: a random pair for each patch."""
-        return torch.searchsorted(self._shares, self._uniform(generator, count), right=True)
 
     def _random(self, generator: torch.Generator, chosen: torch.Tensor) -> _Transforms:
         """Return transforms ``(n, T)`` as `geometry.random_transforms` draws them."""
