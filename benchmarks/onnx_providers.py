@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,25 @@ import numpy as np
 import onnxruntime
 import torch
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "python"))
+import cnnmetric_command  # noqa: E402
+
+cnnmetric_command.started = True  # importing cnnmetric loads no ITK
+
+from cnnmetric.command_line import Settings  # noqa: E402
+from cnnmetric.command_line import parser_for  # noqa: E402
+from cnnmetric.command_line import run_command  # noqa: E402
+from cnnmetric.command_line import setting  # noqa: E402
+from cnnmetric.command_line import settings_from  # noqa: E402
+from cnnmetric.errors import SettingsError  # noqa: E402
+
+MODELS = ROOT / "models"
 PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
 # Blocks, and about how many voxels each has along an axis.
 BATCHES = ((1, 83), (8, 83), (64, 27), (1, 159))
 # Larger batches are not computed by the processor.
 MOST_ON_CPU = 2_000_000
-REPEATS = 5
 
 
 def sessions(file: Path) -> dict[str, Any]:
@@ -36,7 +50,8 @@ def sessions(file: Path) -> dict[str, Any]:
         options = {"use_tf32": "0"} if name.startswith("CUDA") else {}
         session = onnxruntime.InferenceSession(str(file), providers=[(name, options)])
         if session.get_providers()[0] != name:
-            sys.exit(f"onnx_providers: ONNX Runtime cannot use {name}; install onnxruntime-gpu")
+            msg = f"ONNX Runtime cannot use {name}; install onnxruntime-gpu"
+            raise SettingsError(msg)
         found[name] = session
     return found
 
@@ -64,7 +79,7 @@ def seconds(session: Any, inputs: dict[str, Any], repeats: int) -> float:
     return float(np.median(taken))
 
 
-def row(model: str, both: dict[str, Any], count: int, wanted: int) -> str:
+def row(model: str, both: dict[str, Any], count: int, wanted: int, repeats: int) -> str:
     """Measure one model on one batch."""
     cpu, cuda = both.values()
     about = cuda.get_modelmeta().custom_metadata_map
@@ -73,7 +88,7 @@ def row(model: str, both: dict[str, Any], count: int, wanted: int) -> str:
     edge = (places - 1) * stride + field
     inputs = feeds(count, edge, places)
     on_gpu = cuda.run(None, inputs)
-    time_gpu = seconds(cuda, inputs, REPEATS)
+    time_gpu = seconds(cuda, inputs, repeats)
     time_cpu, differences = "", ""
     if count * edge**3 <= MOST_ON_CPU:
         expected = cpu.run(None, inputs)
@@ -89,10 +104,26 @@ def row(model: str, both: dict[str, Any], count: int, wanted: int) -> str:
     )
 
 
-def main() -> int:
-    """Measure all models and return the exit status."""
+@dataclass(frozen=True, kw_only=True)
+class ProviderSettings(Settings):
+    """What is measured."""
+
+    repeats: int = setting(5, help_text="evaluations of which the median counts", minimum=1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    parser = parser_for(ProviderSettings, __doc__ or "")
+    return run_command(
+        "onnx_providers", lambda: compare(settings_from(parser.parse_args(arguments)))
+    )
+
+
+def compare(settings: ProviderSettings) -> None:
+    """Measure all models and print the table."""
     if not torch.cuda.is_available():
-        sys.exit("onnx_providers: PyTorch finds no CUDA device; run this on a machine with a GPU")
+        msg = "PyTorch finds no CUDA device; run this on a machine with a GPU"
+        raise SettingsError(msg)
     if hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # PyTorch's CUDA libraries
     print(f"ONNX Runtime {onnxruntime.__version__}, {torch.cuda.get_device_name()}\n")
@@ -101,8 +132,7 @@ def main() -> int:
     for file in sorted(MODELS.glob("*.onnx")):
         both = sessions(file)
         for count, wanted in BATCHES:
-            print(row(file.stem, both, count, wanted), flush=True)
-    return 0
+            print(row(file.stem, both, count, wanted, settings.repeats), flush=True)
 
 
 if __name__ == "__main__":
