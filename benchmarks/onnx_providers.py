@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "python"))
 import cnnmetric_command  # noqa: E402
 
-cnnmetric_command.started = True  # importing cnnmetric loads no ITK
+cnnmetric_command.without_plugin()
 
 from cnnmetric.command_line import Settings  # noqa: E402
 from cnnmetric.command_line import parser_for  # noqa: E402

@@ -11,10 +11,15 @@ from __future__ import annotations
 started = False
 
 
-def main() -> int:
-    """Run the command line and return the exit status."""
+def without_plugin() -> None:
+    """Let the package be imported without ITK and the plug-in, as a command begins."""
     global started
     started = True
+
+
+def main() -> int:
+    """Run the command line and return the exit status."""
+    without_plugin()
     from cnnmetric.commands.main import main as command
 
     return command()

@@ -31,8 +31,10 @@ from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import DataError
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.images.files import read_image
 from cnnmetric.images.warping import resample_image
+from cnnmetric.training.data.aligned_pair import FOREGROUND
 from cnnmetric.types import Image
 from cnnmetric.types import Volume
 from shared import table_head
@@ -113,14 +115,10 @@ def _to_index(grid: Image, image: Image) -> tuple[NDArray[np.float64], NDArray[n
     The moving image is interpolated once and in every case alike: one that is resampled first would
     be sharper where nothing moves.
     """
-
-    def frame(item: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        direction = itk.array_from_matrix(item.GetDirection())
-        return direction * np.array(item.GetSpacing()), np.array(item.GetOrigin())
-
-    (axes, origin), (other, start) = frame(grid), frame(image)
-    matrix = np.asarray(np.linalg.solve(other, axes), dtype=np.float64)
-    offset = np.asarray(np.linalg.solve(other, origin - start), dtype=np.float64)
+    other = voxel_axes(image)
+    matrix = np.asarray(np.linalg.solve(other, voxel_axes(grid)), dtype=np.float64)
+    between = np.array(grid.GetOrigin()) - np.array(image.GetOrigin())
+    offset = np.asarray(np.linalg.solve(other, between), dtype=np.float64)
     return matrix[::-1, ::-1], offset[::-1]
 
 
@@ -137,7 +135,7 @@ def _millimetre_grid(image: Image) -> Image:
 
 def _lattice(volume: Volume, settings: ControlPointSettings) -> Iterator[tuple[int, ...]]:
     """Yield voxels of the lattice around which most is anatomy."""
-    anatomy = volume > 0.02 * np.quantile(volume, 0.999)
+    anatomy = volume > FOREGROUND * np.quantile(volume, 0.999)
     distance = round(settings.lattice)
     reach = round(settings.spacing)
     axes = [range(length % distance // 2, length, distance) for length in volume.shape]

@@ -81,7 +81,10 @@ def browser(
     if chromium is None:
         pytest.skip("needs a browser, and no Chromium is here (Debian: apt-get install chromium)")
     if not (Path(pages.__file__).parent / "viewer.js").exists():
-        pytest.skip("the viewer was not built (python scripts/build_viewer.py)")
+        pytest.skip(
+            "the viewer was not built, which takes npm (python scripts/build_viewer.py); what a "
+            "report is without it is tested in tests/registration/test_report.py"
+        )
     playwright = pytest.importorskip("playwright.sync_api")
     file = rigid.report(tmp_path_factory.mktemp("report") / "report.html")
     with playwright.sync_playwright() as started:

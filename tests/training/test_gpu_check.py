@@ -50,7 +50,7 @@ def test_train_and_export_what_was_packed(packed: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     options = ["--variants", *VARIANTS, "--minutes", 5]
     printed = call("train", packed, "--out", results, *options, "--steps", 4)
-    assert "| 2 networks side by side, each |" in printed.replace("the faster, ", "")
+    assert "| the faster, 2 networks side by side, each |" in printed
     for variant in VARIANTS:
         saved = torch.load(results / f"{variant}.checkpoint.pt", weights_only=True)
         assert len(saved["progress"]["losses"]) == 4

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps that need nothing of the host, run on the processor; tests marked ``gpu`` need a GPU."""
+"""Steps that need nothing of the host, run on the processor without a graph."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +13,26 @@ import numpy as np
 import pytest
 import torch
 
+from cnnmetric.training import loop
 from cnnmetric.training.data.aligned_pair import AlignedPair
+from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.resident import ResidentSampler
+from cnnmetric.training.interruption import Interrupted
 from cnnmetric.training.networks.architecture import TwoChannelNetwork
 from cnnmetric.training.networks.architecture import layers
 from cnnmetric.training.networks.architecture import paper_layers
 from cnnmetric.training.objectives import PatchObjective
 from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.processes import Processes
 from cnnmetric.training.resident_steps import ResidentSteps
-from cnnmetric.training.resident_steps import scores_of_patches
 from cnnmetric.training.settings import TrainingSettings
-from support.training_images import SMALL_NETWORK
+from cnnmetric.training.steps import CHUNK
+from cnnmetric.training.steps import GraphSteps
+from cnnmetric.training.steps import graph_steps
 from support.training_images import anatomy
 from support.training_images import render
 from support.training_images import settings
+from support.training_images import write_pairs
 
 CPU = torch.device("cpu")
 
@@ -61,21 +70,21 @@ def test_products_of_matrices_score_patches_as_convolutions_do(dimension: int) -
         network = TwoChannelNetwork(spec, dimension=dimension)
         patches = torch.rand(3, 2, *(network.receptive_field,) * dimension)
         expected = network(patches).flatten()
-        torch.testing.assert_close(scores_of_patches(network, patches), expected)
+        torch.testing.assert_close(network.score_single_patches(patches), expected)
 
 
 def test_branches_and_pooling_are_left_to_the_convolutions() -> None:
     spec = layers(channels=(6, 8), kernels=(3, 3, 1), strides=(2, 1, 1))
-    assert TwoChannelNetwork(spec).plain
-    assert not TwoChannelNetwork(spec, branches=2).plain
-    assert not TwoChannelNetwork(spec, pooling=True).plain
+    assert TwoChannelNetwork(spec).has_products
+    assert not TwoChannelNetwork(spec, branches=2).has_products
+    assert not TwoChannelNetwork(spec, pooling=True).has_products
 
 
 @pytest.mark.parametrize("loss", ["hinge", "cross-entropy"])
 @pytest.mark.parametrize("as_products", [False, True])
 def test_steps_are_those_of_gradient_descent(tmp_path: Path, loss: str, as_products: bool) -> None:
     """The same patches, one after the other, by PyTorch's optimizer."""
-    chosen = settings(tmp_path, **SMALL_NETWORK, batch_size=6, loss=loss)
+    chosen = settings(tmp_path, batch_size=6, loss=loss)
     ours, reference = objective(chosen), objective(chosen)
     optimizer = ours.optimizer()
     steps = resident(chosen, ours, optimizer, as_products=as_products)
@@ -108,7 +117,7 @@ def test_steps_are_those_of_gradient_descent(tmp_path: Path, loss: str, as_produ
 
 
 def test_steps_go_on_where_they_stopped(tmp_path: Path) -> None:
-    chosen = settings(tmp_path, **SMALL_NETWORK, batch_size=6)
+    chosen = settings(tmp_path, batch_size=6)
     found = []
     for stops in ((4,), (2, 2)):
         trained = objective(chosen)
@@ -122,3 +131,60 @@ def test_steps_go_on_where_they_stopped(tmp_path: Path) -> None:
                 losses += steps.finish()[0]
         found.append(losses)
     assert found[0] == found[1]
+
+
+@pytest.fixture
+def on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a run take its steps as on a GPU, without a graph."""
+
+    def steps(
+        chosen: TrainingSettings,
+        trained: PatchObjective,
+        optimizer: torch.optim.Optimizer,
+        materials: Sequence[Material],
+        processes: Processes,
+    ) -> GraphSteps:
+        del processes
+        return graph_steps(chosen, trained, optimizer, materials)
+
+    monkeypatch.setattr(loop, "steps_of", steps)
+
+
+@pytest.mark.usefixtures("on_the_device")
+def test_a_run_validates_at_the_end_of_the_steps_taken_together(tmp_path: Path) -> None:
+    write_pairs(tmp_path, count=3, shape=(20, 20, 20))
+    chosen = settings(tmp_path, batch_size=4, steps=CHUNK + 10, validate_every=20)
+    progress = loop.train(replace(chosen, hold_out=None))
+    assert progress.step == CHUNK + 10
+    assert [row[0] for row in progress.validations] == [CHUNK, CHUNK + 10]
+    assert chosen.out.is_file()
+
+
+@pytest.mark.usefixtures("on_the_device")
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for stopped in (False, True):
+        folder = tmp_path / str(stopped)
+        folder.mkdir()
+        write_pairs(folder, count=2, shape=(20, 20, 20))
+        chosen = settings(folder, batch_size=4, steps=2 * CHUNK)
+        if stopped:
+            with monkeypatch.context() as patch:
+                signal_when_finished(patch)
+                with pytest.raises(Interrupted, match=f"after step {CHUNK} of {2 * CHUNK}"):
+                    loop.train(chosen)
+            chosen = replace(chosen, resume=True, overwrite=False)
+        found.append(loop.train(chosen).losses)
+    assert found[0] == found[1]
+
+
+def signal_when_finished(patch: pytest.MonkeyPatch) -> None:
+    """Send Ctrl-C to this process as soon as steps have been taken together."""
+    finish = ResidentSteps.finish
+
+    def and_signal(self: ResidentSteps) -> Any:
+        found = finish(self)
+        signal.raise_signal(signal.SIGINT)
+        return found
+
+    patch.setattr(ResidentSteps, "finish", and_signal)

@@ -38,11 +38,6 @@ def logistic_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (misaligned * softplus(-scores) + (1 - misaligned) * softplus(scores)).mean()
 
 
-def squared_error(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared difference of scores and labels; shapes as :func:`hinge_loss`."""
-    return (scores - labels).square().mean()
-
-
 def accuracy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the share of patch pairs on the right side of zero; shapes as :func:`hinge_loss`."""
     return (scores * labels > 0).float().mean()

@@ -21,7 +21,6 @@ from cnnmetric.training.loss import accuracy
 from cnnmetric.training.loss import contrastive_loss
 from cnnmetric.training.loss import hinge_loss
 from cnnmetric.training.loss import logistic_loss
-from cnnmetric.training.loss import squared_error
 from cnnmetric.training.networks.architecture import Layer
 from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.networks.architecture import TwoChannelNetwork
@@ -35,8 +34,6 @@ if TYPE_CHECKING:  # it reads files, which takes ITK
 # A patch has content if this share of the middle voxels shows anatomy in both images.
 CONTENT = 0.3
 MIDDLE = 5
-
-_LOSSES = {"hinge": hinge_loss, "cross-entropy": logistic_loss, "squared-error": squared_error}
 
 
 class Objective(ABC):
@@ -99,16 +96,23 @@ class PatchObjective(Objective):
     def loss(self, batch: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss of the settings and the share of right decisions."""
         patches, labels = (item.to(device) for item in batch)
-        with _precision(self._settings, device):
-            scores = self.network(_contiguous(patches))
-        return self.judge(scores, labels)
+        return self.judge(self.scores(patches), labels)
+
+    def scores(self, patches: torch.Tensor, *, as_products: bool = False) -> torch.Tensor:
+        """Return N of every patch, by convolutions or by products of matrices."""
+        # Every weight is used once; a cache of lower precision would not outlive a captured step.
+        with _precision(self._settings, patches.device, cache=False):
+            if as_products:
+                return self.network.score_single_patches(patches)
+            scores: torch.Tensor = self.network(_contiguous(patches))
+            return scores
 
     def judge(
         self, scores: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loss and accuracy of the scores of patches with these labels."""
         scores = scores.float().flatten()
-        loss = _LOSSES[self._settings.loss]
+        loss = hinge_loss if self._settings.loss == "hinge" else logistic_loss
         return loss(scores, labels), accuracy(scores.detach(), labels)
 
     def size(self) -> int:
@@ -188,8 +192,11 @@ def objective_of(settings: TrainingSettings) -> Objective:
     return PatchObjective(network, settings)
 
 
-def _precision(settings: TrainingSettings, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
+def _precision(
+    settings: TrainingSettings, device: torch.device, *, cache: bool = True
+) -> torch.autocast:
+    lower = settings.precision == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=lower, cache_enabled=cache)
 
 
 def _contiguous(images: torch.Tensor) -> torch.Tensor:

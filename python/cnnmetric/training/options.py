@@ -131,11 +131,11 @@ class TrainingOptions(Settings):
         "advises against; patches get larger; not for self-similarity",
         source=PAPER,
     )
-    loss: Literal["hinge", "cross-entropy", "squared-error"] = setting(
+    loss: Literal["hinge", "cross-entropy"] = setting(
         "hinge",
         help_text="of aligned and misaligned patches; cross-entropy is what the paper advises "
-        "against; squared-error: of the score from the label; not for self-similarity",
-        source="hinge: paper, Section 2.2",
+        "against; not for self-similarity",
+        source=PAPER,
     )
 
     learning_rate: float = setting(

@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import nn
-from torch.nn.functional import linear
 
 from cnnmetric.training.data.resident import ResidentSampler
-from cnnmetric.training.networks.architecture import TwoChannelNetwork
 from cnnmetric.training.objectives import PatchObjective
 from cnnmetric.training.settings import TrainingSettings
 
@@ -41,8 +38,7 @@ class ResidentSteps:
     most
         The largest number of steps taken at a time.
     as_products
-        Convolve by unfolding patches and multiplying matrices, see :func:`scores_of_patches`; by
-        default where the network allows it.
+        As of `PatchObjective.scores`; by default where the network allows it.
     """
 
     def __init__(
@@ -61,8 +57,8 @@ class ResidentSteps:
         self._sampler = sampler
         self._rate = rate
         network = objective.network
-        self._as_products = network.plain if as_products is None else as_products
-        self._weights: list[torch.Tensor] = list(objective.network.parameters())
+        self._as_products = network.has_products if as_products is None else as_products
+        self._weights: list[torch.Tensor] = list(network.parameters())
         self._device = self._weights[0].device
         self._momenta = [_momentum(optimizer, weight) for weight in self._weights]
         self._generator = torch.Generator(self._device)
@@ -117,14 +113,7 @@ class ResidentSteps:
             self._step(*batch)
 
     def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> None:
-        lower = self._settings.precision == "bfloat16"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=lower, cache_enabled=False):
-            network = self._objective.network
-            scores = (
-                scores_of_patches(network, patches, precision=torch.bfloat16 if lower else None)
-                if self._as_products
-                else network(patches.contiguous(memory_format=_layout(patches)))
-            )
+        scores = self._objective.scores(patches, as_products=self._as_products)
         loss, right = self._objective.judge(scores, labels)
         gradients = torch.autograd.grad(loss, self._weights)
         with torch.no_grad():
@@ -160,35 +149,6 @@ class ResidentSteps:
         torch.cuda.synchronize(self._device)
 
 
-def scores_of_patches(
-    network: TwoChannelNetwork, patches: torch.Tensor, *, precision: torch.dtype | None = None
-) -> torch.Tensor:
-    """Return the scores ``(B,)`` of single patches, as the network computes them.
-
-    Of so few voxels each layer is one product of matrices, which a GPU does faster than
-    convolutions in 3D of few channels.
-
-    Parameters
-    ----------
-    network
-        Without pooling, of one branch.
-    patches
-        ``(B, 2, p, p, p)``, of the network's receptive field.
-    precision
-        What to compute in; by default the patches'.
-    """
-    dimension = network.dimension
-    features = patches.to(precision or patches.dtype).movedim(1, -1)
-    for number, layer in enumerate(network.convolutions):
-        assert isinstance(layer, nn.Conv2d | nn.Conv3d)
-        for axis in range(dimension):
-            features = features.unfold(1 + axis, layer.kernel_size[axis], layer.stride[axis])
-        features = linear(features.flatten(dimension + 1), layer.weight.flatten(1), layer.bias)
-        if number + 1 < len(network.convolutions):
-            features = network.rectifier(features)
-    return features.flatten()
-
-
 def _momentum(optimizer: torch.optim.Optimizer, weight: torch.Tensor) -> torch.Tensor:
     """Return a weight's momentum, which the optimizer keeps; 0 before the first step."""
     state = optimizer.state[weight]
@@ -202,7 +162,3 @@ def _stream(device: torch.device) -> torch.cuda.Stream | None:
     if device.type != "cuda":
         return None
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-
-def _layout(patches: torch.Tensor) -> torch.memory_format:
-    return torch.channels_last_3d if patches.ndim == 5 else torch.channels_last

@@ -131,9 +131,28 @@ def steps_of(
         or ResidentSampler.size(pairs) > SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
     ):
         return HostSteps(settings, objective, optimizer, materials, processes)
-    objective.sampler(materials, settings)  # refuses pairs without room for a patch
+    return graph_steps(settings, objective, optimizer, materials)
+
+
+def graph_steps(
+    settings: TrainingSettings,
+    objective: PatchObjective,
+    optimizer: torch.optim.Optimizer,
+    materials: Sequence[Material],
+) -> GraphSteps:
+    """Return steps that are taken where the network is, with all images there.
+
+    Raises
+    ------
+    DataError
+        If a pair has no room for a patch, as `sampling.PatchSampler` says.
+    """
+    objective.sampler(materials, settings)
     sampler = ResidentSampler(
-        pairs, settings, edge=objective.network.receptive_field, device=device
+        [pair for material in materials for pair in material.pairs],
+        settings,
+        edge=objective.network.receptive_field,
+        device=next(objective.network.parameters()).device,
     )
     resident = ResidentSteps(
         settings,
