@@ -6,6 +6,7 @@
 #include "cnnmetricModelFile.h"
 #include "cnnmetricModelReader.h"
 #include "cnnmetricOnnxRuntime.h"
+#include "cnnmetricOperators.h"
 
 #include <algorithm>
 #include <cmath>
@@ -88,6 +89,7 @@ Session
 OpenOnCpu(const std::string & path, const unsigned int threadsPerCall)
 {
   const SessionOptions options = MakeOptions(threadsPerCall);
+  AddOperators(*options);
   try
   {
     return OpenSession(path, *options);

@@ -181,7 +181,7 @@ def test_inverted_contrast_changes_nothing(similarities: tuple[str, ...]) -> Non
 def test_similarities_are_of_the_neighbours_that_they_are_named_after() -> None:
     image = np.random.default_rng(0).random((7, 7, 7)).astype(np.float32)
     layers = Similarities(SIMILARITIES, 3)
-    found = layers(torch.from_numpy(image)[None, None])
+    found = layers(torch.from_numpy(image)[None, None]).split(layers.channels, dim=1)
     names: tuple[str, ...] = SIMILARITIES
     groups = {name: group.numpy().ravel() for name, group in zip(names, found, strict=True)}
     box = np.stack(np.meshgrid(*[[2, 3, 4]] * 3), axis=-1).reshape(-1, 3)

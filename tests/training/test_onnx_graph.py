@@ -16,6 +16,8 @@ from onnx import helper
 from torch import nn
 
 from cnnmetric.errors import ModelError
+from cnnmetric.training.export import operators
+from cnnmetric.training.export.functions import functions
 from cnnmetric.training.export.onnx_graph import GRADIENTS
 from cnnmetric.training.export.onnx_graph import GradientGraph
 from cnnmetric.training.networks.architecture import PatchNetwork
@@ -84,7 +86,11 @@ def run(
         ],
         initializer=content.constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    imports, bodies = [helper.make_opsetid("", 13)], []
+    if content.similarities is not None:
+        imports.append(helper.make_opsetid(operators.DOMAIN, operators.DOMAIN_VERSION))
+        bodies = functions(content.similarities)
+    model = helper.make_model(graph, opset_imports=imports, functions=bodies, ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
@@ -174,7 +180,9 @@ def test_weights_shared_by_both_channels_are_stored_once() -> None:
     constants = GradientGraph(network).constants
     stored = [item.name for item in constants if item.name.endswith("weight")]
     assert sorted(stored) == sorted(
-        name for name, _ in network.named_parameters() if name.endswith("weight")
+        name
+        for name, weight in network.named_parameters()
+        if name.endswith("weight") and weight.requires_grad
     )
 
 

@@ -21,14 +21,15 @@ from onnx import helper
 from cnnmetric.errors import ModelError
 from cnnmetric.files.output import atomic_path
 from cnnmetric.plugin import loading
+from cnnmetric.training.export import operators
+from cnnmetric.training.export.functions import functions
+from cnnmetric.training.export.onnx_builder import OPSET
 from cnnmetric.training.export.onnx_graph import GRADIENTS
 from cnnmetric.training.export.onnx_graph import GradientGraph
 from cnnmetric.training.export.parity import check_parity
 from cnnmetric.training.networks.architecture import PatchNetwork
 
 FORMAT_VERSION = 1
-# The oldest that has every operator in its present form, so that older runtimes read the file.
-OPSET = 13
 IR_VERSION = 8
 
 
@@ -107,9 +108,15 @@ def build_model(network: PatchNetwork, description: ModelDescription) -> onnx.Mo
         ],
         initializer=content.constants,
     )
+    imports = [helper.make_opsetid("", OPSET)]
+    bodies = []
+    if content.similarities is not None:
+        imports.append(helper.make_opsetid(operators.DOMAIN, operators.DOMAIN_VERSION))
+        bodies = functions(content.similarities)
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        functions=bodies,
+        opset_imports=imports,
         ir_version=IR_VERSION,
         producer_name="cnnmetric",
     )

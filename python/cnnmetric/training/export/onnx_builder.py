@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from onnx import helper
 from onnx import numpy_helper
 
+# Version of the standard operators: the oldest that has every operator in its present form, so that
+# older runtimes read the file.
+OPSET = 13
+
 
 class GraphBuilder:
     """Appends nodes one by one; values are known by their names.
@@ -33,6 +37,10 @@ class GraphBuilder:
         self._channels = dict(inputs)
         # The images, of the two, that a value depends on.
         self._images: dict[str, frozenset[int]] = {}
+
+    def declare(self, name: str, channels: int) -> None:
+        """Make an input of the graph known by its name."""
+        self._channels[name] = channels
 
     def _emit(
         self,

@@ -74,28 +74,23 @@ class SelfSimilarityNetwork(PatchNetwork):
         convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
         self.rectifier = nn.ReLU()
         first = layers[0]
-        # The first layer is one convolution of all groups' channels, written as a sum.
-        self.first = nn.ModuleList(
-            convolution(count, first.channels, first.kernel, first.stride, bias=number == 0)
-            for number, count in enumerate(groups)
-        )
+        self.first = convolution(sum(groups), first.channels, first.kernel, first.stride)
         self.convolutions = nn.ModuleList(
             convolution(before.channels, layer.channels, layer.kernel, layer.stride)
             for before, layer in pairwise(layers)
         )
-        for learned in (self.first, self.convolutions):
-            for name, weight in learned.named_parameters():
-                if name.endswith("bias"):
-                    nn.init.zeros_(weight)
-                else:
-                    nn.init.kaiming_normal_(weight, nonlinearity="relu")
-        with torch.no_grad():
-            for part in self.first:
-                weight = part.get_parameter("weight")
-                # Self-similarities are all positive: without their mean they tell places apart at
-                # once. All groups together are as large as one would be.
-                weight.sub_(weight.flatten(1).mean(1).reshape(-1, *(1,) * (dimension + 1)))
-                weight.div_(math.sqrt(len(groups)))
+        # The groups of the first layer begin as if each were alone.
+        parts = torch.split(self.first.weight.detach(), list(groups), dim=1)
+        others = [item.get_parameter("weight").detach() for item in self.convolutions]
+        for weight in (*parts, *others):
+            nn.init.kaiming_normal_(weight, nonlinearity="relu")
+        for weight in parts:
+            # Self-similarities are all positive: without their mean they tell places apart at
+            # once. All groups together are as large as one would be.
+            weight.sub_(weight.flatten(1).mean(1).reshape(-1, *(1,) * (dimension + 1)))
+            weight.div_(math.sqrt(len(groups)))
+        for module in (self.first, *self.convolutions):
+            nn.init.zeros_(module.get_parameter("bias"))
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Score every patch of every block.
@@ -115,10 +110,7 @@ class SelfSimilarityNetwork(PatchNetwork):
 
     def describe(self, image: torch.Tensor) -> torch.Tensor:
         """Return unit vectors ``(B, channels, mz, my, mx)`` of images ``(B, 1, Nz, Ny, Nx)``."""
-        groups = self.similarities(image)
-        features: torch.Tensor = self.first[0](groups[0])
-        for convolution, group in zip(self.first[1:], groups[1:], strict=True):
-            features = features + convolution(group)
+        features: torch.Tensor = self.first(self.similarities(image))
         for convolution in self.convolutions:
             features = convolution(self.rectifier(features))
         return features / torch.sqrt((features * features).sum(1, keepdim=True) + SHORTEST**2)

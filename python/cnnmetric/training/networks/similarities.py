@@ -52,6 +52,8 @@ class Similarities(nn.Module):
     ----------
     channels
         Of each group.
+    dimension
+        As given.
     """
 
     def __init__(self, names: Sequence[str], dimension: int) -> None:
@@ -60,6 +62,7 @@ class Similarities(nn.Module):
         kernels |= dict.fromkeys(("centre", "near-centre"), _centre(dimension))
         self._names = tuple(sorted(names, key=SIMILARITIES.index))
         self.channels = tuple(len(kernels.get(name, [1])) for name in self._names)
+        self.dimension = dimension
         convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
         self.differences = nn.ModuleDict()
         for name in filter(kernels.__contains__, self._names):
@@ -76,8 +79,8 @@ class Similarities(nn.Module):
             self.trim.weight = nn.Parameter(only_centre, requires_grad=False)
         self.box = (nn.AvgPool3d if dimension == 3 else nn.AvgPool2d)(BOX, BOX_STRIDE)
 
-    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        """Return ``(B, channels, mz, my, mx)`` of each group for images ``(B, 1, Nz, Ny, Nx)``."""
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return ``(B, channels, mz, my, mx)`` of images ``(B, 1, Nz, Ny, Nx)``, group by group."""
         trimmed = self.trim(image)
         found, means = {}, {}
         for name, layer in self.differences.items():
@@ -87,7 +90,7 @@ class Similarities(nn.Module):
             found[name] = torch.exp(-(distance / (means[name] + NOISE_FLOOR)))
         if "strength" in self._names:
             found["strength"] = torch.sqrt(means["context"] + NOISE_FLOOR) / STRONG
-        return list(found.values())
+        return torch.cat(list(found.values()), 1)
 
 
 def _context(dimension: int) -> torch.Tensor:

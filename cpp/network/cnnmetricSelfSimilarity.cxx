@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cnnmetricSelfSimilarity.h"
+
+#include "cnnmetricError.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <numeric>
+
+// One library runs on every processor of its kind: the compiler makes the loops below for several of them, and the right
+// ones are chosen when the library is loaded. Sanitizers do not bear that.
+#if defined(__x86_64__) && __GNUC__ >= 12 && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&                  \
+  !defined(__SANITIZE_THREAD__)
+#  define CNNMETRIC_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#  define CNNMETRIC_INLINE inline __attribute__((always_inline))
+#else
+#  define CNNMETRIC_VECTORISED
+#  define CNNMETRIC_INLINE inline
+#endif
+
+namespace cnnmetric
+{
+
+namespace
+{
+
+using Place = SelfSimilarity::Place;
+using BoxesOfPlane = SelfSimilarity::BoxesOfPlane;
+
+/** Planes of the image whose gradients are added by one piece of work. Neighbouring pieces write to a few planes in
+ * common, so that every second one runs at a time. */
+constexpr std::ptrdiff_t PlanesPerPiece = 8;
+
+/** exp(x) for x <= 0, to 2e-7 of its value, by operations that a compiler turns into vectors. */
+CNNMETRIC_INLINE float
+ExpOfNegative(float x)
+{
+  x = std::max(x, -87.0f);
+  const float rounder = 12582912.0f; // 1.5 * 2^23: adding it leaves no room for a fraction
+  const float shifted = x * 1.44269504f + rounder;
+  const float power = shifted - rounder;
+  const float rest = (x - power * 0.693359375f) + power * 2.12194440e-4f;
+  // The Taylor series, |rest| <= log(2) / 2.
+  float series = 1.0f / 5040.0f;
+  series = series * rest + 1.0f / 720.0f;
+  series = series * rest + 1.0f / 120.0f;
+  series = series * rest + 1.0f / 24.0f;
+  series = series * rest + 1.0f / 6.0f;
+  series = series * rest + 0.5f;
+  series = series * rest + 1.0f;
+  series = series * rest + 1.0f;
+  std::int32_t bits;
+  std::memcpy(&bits, &shifted, sizeof(bits));
+  // The low bits of `shifted` are the power of two.
+  const std::int32_t exponent = (bits + 127) << 23;
+  float              scale;
+  std::memcpy(&scale, &exponent, sizeof(scale));
+  return series * scale;
+}
+
+/** sums[i] += (first[i] - second[i])^2 */
+CNNMETRIC_VECTORISED void
+AddSquares(const float * const first, const float * const second, const std::ptrdiff_t count, float * __restrict sums)
+{
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+  {
+    const float difference = first[i] - second[i];
+    sums[i] += difference * difference;
+  }
+}
+
+/** result = share * the sums of voxels over boxes
+ * \param sums room for a row of voxels */
+CNNMETRIC_VECTORISED void
+SumOverBoxes(const BoxesOfPlane  boxes,
+             const float * const voxels,
+             const float         share,
+             float * __restrict sums,
+             float * __restrict result)
+{
+  for (std::ptrdiff_t y = 0; y < boxes.rows; ++y, result += boxes.columns)
+  {
+    const float * row = voxels + y * boxes.strideY * boxes.rowLength;
+    const auto    width = (boxes.columns - 1) * boxes.strideX + boxes.boxX;
+    for (std::ptrdiff_t i = 0; i < width; ++i)
+    {
+      sums[i] = share * row[i];
+    }
+    for (std::ptrdiff_t k = 1; k < boxes.boxY; ++k)
+    {
+      row += boxes.rowLength;
+      for (std::ptrdiff_t i = 0; i < width; ++i)
+      {
+        sums[i] += share * row[i];
+      }
+    }
+    if (boxes.boxX == 3 && boxes.strideX == 2) // what all networks have
+    {
+      for (std::ptrdiff_t i = 0; i < boxes.columns; ++i)
+      {
+        result[i] = sums[2 * i] + sums[2 * i + 1] + sums[2 * i + 2];
+      }
+      continue;
+    }
+    for (std::ptrdiff_t i = 0; i < boxes.columns; ++i)
+    {
+      result[i] = 0.0f;
+      for (std::ptrdiff_t k = 0; k < boxes.boxX; ++k)
+      {
+        result[i] += sums[i * boxes.strideX + k];
+      }
+    }
+  }
+}
+
+/** voxels += the values of all boxes that a voxel is in: the transpose of SumOverBoxes
+ * \param sums room for a row of voxels */
+CNNMETRIC_VECTORISED void
+SpreadOverBoxes(const BoxesOfPlane boxes, const float * values, float * __restrict sums, float * __restrict voxels)
+{
+  for (std::ptrdiff_t y = 0; y < boxes.rows; ++y, values += boxes.columns)
+  {
+    const auto width = (boxes.columns - 1) * boxes.strideX + boxes.boxX;
+    const auto last = boxes.columns - 1;
+    if (boxes.boxX == 3 && boxes.strideX == 2)
+    {
+      sums[0] = values[0];
+      for (std::ptrdiff_t i = 0; i < last; ++i)
+      {
+        sums[2 * i + 1] = values[i];
+        sums[2 * i + 2] = values[i] + values[i + 1];
+      }
+      sums[2 * last + 1] = values[last];
+      sums[2 * last + 2] = values[last];
+    }
+    else
+    {
+      std::fill_n(sums, width, 0.0f);
+      for (std::ptrdiff_t i = 0; i <= last; ++i)
+      {
+        for (std::ptrdiff_t k = 0; k < boxes.boxX; ++k)
+        {
+          sums[i * boxes.strideX + k] += values[i];
+        }
+      }
+    }
+    for (std::ptrdiff_t k = 0; k < boxes.boxY; ++k)
+    {
+      float * const row = voxels + (y * boxes.strideY + k) * boxes.rowLength;
+      for (std::ptrdiff_t i = 0; i < width; ++i)
+      {
+        row[i] += sums[i];
+      }
+    }
+  }
+}
+
+/** product[i] = weights[i] * (first[i] - second[i]) */
+CNNMETRIC_VECTORISED void
+WeightedDifference(const float * const  weights,
+                   const float * const  first,
+                   const float * const  second,
+                   const std::ptrdiff_t count,
+                   float * __restrict product)
+{
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+  {
+    product[i] = weights[i] * (first[i] - second[i]);
+  }
+}
+
+/** sums[i] += values[i] */
+CNNMETRIC_VECTORISED void
+Add(const float * const values, const float factor, const std::ptrdiff_t count, float * __restrict sums)
+{
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+  {
+    sums[i] += factor * values[i];
+  }
+}
+
+/** The mean over channels, plus the noise floor. */
+CNNMETRIC_VECTORISED void
+MeanOfChannels(const float * const  distances,
+               const std::size_t    channels,
+               const std::ptrdiff_t step,
+               const float          noiseFloor,
+               const std::ptrdiff_t count,
+               float * __restrict mean)
+{
+  std::fill_n(mean, count, 0.0f);
+  for (std::size_t channel = 0; channel < channels; ++channel)
+  {
+    const float * const row = distances + static_cast<std::ptrdiff_t>(channel) * step;
+    for (std::ptrdiff_t i = 0; i < count; ++i)
+    {
+      mean[i] += row[i];
+    }
+  }
+  const float share = 1.0f / static_cast<float>(channels);
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+  {
+    mean[i] = mean[i] * share + noiseFloor;
+  }
+}
+
+/** row[i] = exp(-row[i] / mean[i]) */
+CNNMETRIC_VECTORISED void
+Similarity(const float * const mean, const std::ptrdiff_t count, float * __restrict row)
+{
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+  {
+    row[i] = ExpOfNegative(-row[i] / mean[i]);
+  }
+}
+
+CNNMETRIC_VECTORISED void
+Strength(const float * const mean, const float strong, const std::ptrdiff_t count, float * __restrict row)
+{
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+  {
+    row[i] = std::sqrt(mean[i]) / strong;
+  }
+}
+
+/** From distances d and cotangents g of y = exp(-d / m): row = -g y / m, and share += g y d / m^2, the gradients by d
+ * alone and by m. */
+CNNMETRIC_VECTORISED void
+SimilarityGradient(const float * const  mean,
+                   const float * const  cotangent,
+                   const std::ptrdiff_t count,
+                   float * __restrict row,
+                   float * __restrict share)
+{
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+  {
+    const float inverse = 1.0f / mean[i];
+    const float ratio = row[i] * inverse;
+    const float product = cotangent[i] * ExpOfNegative(-ratio) * inverse;
+    share[i] += product * ratio;
+    row[i] = -product;
+  }
+}
+
+/** share[i] += g / (2 s sqrt(m)), the gradient of the strength by m */
+CNNMETRIC_VECTORISED void
+StrengthGradient(const float * const  mean,
+                 const float * const  cotangent,
+                 const float          strong,
+                 const std::ptrdiff_t count,
+                 float * __restrict share)
+{
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+  {
+    share[i] += 0.5f * cotangent[i] / (strong * std::sqrt(mean[i]));
+  }
+}
+
+std::ptrdiff_t
+Volume(const Place & shape)
+{
+  return shape[0] * shape[1] * shape[2];
+}
+
+/** From the first to the last voxel of all boxes of a plane. */
+std::ptrdiff_t
+LengthOfPlane(const BoxesOfPlane & boxes)
+{
+  return ((boxes.rows - 1) * boxes.strideY + boxes.boxY - 1) * boxes.rowLength + (boxes.columns - 1) * boxes.strideX +
+         boxes.boxX;
+}
+
+std::ptrdiff_t
+Offset(const Place & shape, const Place & place)
+{
+  return (place[0] * shape[1] + place[1]) * shape[2] + place[2];
+}
+
+} // namespace
+
+
+SelfSimilarity::SelfSimilarity(const Settings & settings)
+  : m_Settings(settings)
+{
+  const std::size_t inGroups = std::accumulate(settings.groups.begin(), settings.groups.end(), std::size_t{ 0 });
+  const bool isEmpty = std::any_of(settings.groups.begin(), settings.groups.end(), [](auto n) { return n == 0; });
+  const bool isInside = std::all_of(settings.taps.begin(), settings.taps.end(), [&settings](const auto & taps) {
+    return std::all_of(taps.begin(), taps.end(), [&settings](const Place & place) {
+      return std::all_of(
+        place.begin(), place.end(), [&settings](const auto n) { return n >= 0 && n < settings.window; });
+    });
+  });
+  if (settings.taps.empty() || inGroups != settings.taps.size() || isEmpty || !isInside || settings.window < 1 ||
+      settings.box < 1 || settings.stride < 1 || !(settings.noiseFloor > 0.0f) || !(settings.strong > 0.0f))
+  {
+    throw Error("the numbers of its self-similarities do not fit together");
+  }
+  const std::ptrdiff_t alongZ = settings.dimension == 3 ? 1 : 0;
+  m_Window = { alongZ ? settings.window : 1, settings.window, settings.window };
+  m_Box = { alongZ ? settings.box : 1, settings.box, settings.box };
+  m_Stride = { alongZ ? settings.stride : 1, settings.stride, settings.stride };
+}
+
+
+auto
+SelfSimilarity::GetShapeOfResult(const Place & shapeOfImage) const -> Place
+{
+  Place result{};
+  for (std::size_t d = 0; d < result.size(); ++d)
+  {
+    const std::ptrdiff_t room = shapeOfImage[d] - (m_Window[d] - 1) - m_Box[d];
+    if (room < 0)
+    {
+      throw Error("an image is smaller than the window of its self-similarities");
+    }
+    result[d] = room / m_Stride[d] + 1;
+  }
+  return result;
+}
+
+
+void
+SelfSimilarity::Forward(const Place &    shapeOfImage,
+                        const float *    image,
+                        float *          result,
+                        const Parallel & parallel) const
+{
+  const Place          shape = GetShapeOfResult(shapeOfImage);
+  const std::ptrdiff_t plane = shape[1] * shape[2];
+  const std::ptrdiff_t step = Volume(shape);
+  parallel(static_cast<std::size_t>(shape[0]), [&](const std::size_t number) {
+    const auto         z = static_cast<std::ptrdiff_t>(number);
+    float *            channel = result + z * plane;
+    std::vector<float> mean(static_cast<std::size_t>(plane));
+    MeanSquares(shapeOfImage, image, z, step, channel);
+    for (std::size_t group = 0; group < m_Settings.groups.size(); ++group)
+    {
+      const std::size_t channels = m_Settings.groups[group];
+      MeanOfChannels(channel, channels, step, m_Settings.noiseFloor, plane, mean.data());
+      if (group == 0 && m_Settings.hasStrength)
+      {
+        Strength(mean.data(), m_Settings.strong, plane, result + z * plane + NumberOfPairs() * step);
+      }
+      for (std::size_t i = 0; i < channels; ++i, channel += step)
+      {
+        Similarity(mean.data(), plane, channel);
+      }
+    }
+  });
+}
+
+
+void
+SelfSimilarity::Backward(const Place &    shapeOfImage,
+                         const float *    image,
+                         const float *    cotangent,
+                         float *          gradient,
+                         const Parallel & parallel) const
+{
+  std::fill_n(gradient, Volume(shapeOfImage), 0.0f);
+  const std::ptrdiff_t planes = GetShapeOfResult(shapeOfImage)[0];
+  // A piece writes to as many planes beyond its own as the next one is thick at most.
+  const std::ptrdiff_t beyond = (m_Box[0] + m_Window[0] - 2) / m_Stride[0] + 1;
+  const std::ptrdiff_t perPiece = std::max(PlanesPerPiece, beyond);
+  const std::ptrdiff_t pieces = (planes + perPiece - 1) / perPiece;
+  for (const std::ptrdiff_t parity : { 0, 1 })
+  {
+    parallel(static_cast<std::size_t>((pieces + 1 - parity) / 2), [&](const std::size_t number) {
+      const std::ptrdiff_t first = (2 * static_cast<std::ptrdiff_t>(number) + parity) * perPiece;
+      const std::ptrdiff_t count = std::min(perPiece, planes - first);
+      const auto           weights = GradientByMeanSquares(shapeOfImage, image, cotangent, first, count);
+      AddGradientOfSquares(shapeOfImage, image, weights, first, count, gradient);
+    });
+  }
+}
+
+
+void
+SelfSimilarity::MeanSquares(const Place &        shapeOfImage,
+                            const float * const  image,
+                            const std::ptrdiff_t z,
+                            const std::ptrdiff_t step,
+                            float *              result) const
+{
+  const BoxesOfPlane boxes = GetBoxesOfPlane(shapeOfImage);
+  // All rows of a plane lie one after the other, so they are one long row; what lies between them is not used.
+  const std::ptrdiff_t length = LengthOfPlane(boxes);
+  const float          share = 1.0f / static_cast<float>(Volume(m_Box));
+  std::vector<float>   squares(static_cast<std::size_t>(length));
+  std::vector<float>   sums(static_cast<std::size_t>(boxes.rowLength));
+  for (const auto & [first, second] : m_Settings.taps)
+  {
+    std::fill(squares.begin(), squares.end(), 0.0f);
+    for (std::ptrdiff_t k = 0; k < m_Box[0]; ++k)
+    {
+      const float * const plane = image + Offset(shapeOfImage, { z * m_Stride[0] + k, 0, 0 });
+      AddSquares(plane + Offset(shapeOfImage, first), plane + Offset(shapeOfImage, second), length, squares.data());
+    }
+    SumOverBoxes(boxes, squares.data(), share, sums.data(), result);
+    result += step;
+  }
+}
+
+
+std::vector<float>
+SelfSimilarity::GradientByMeanSquares(const Place &        shapeOfImage,
+                                      const float * const  image,
+                                      const float *        cotangent,
+                                      const std::ptrdiff_t first,
+                                      const std::ptrdiff_t count) const
+{
+  const Place          shape = GetShapeOfResult(shapeOfImage);
+  const std::ptrdiff_t plane = shape[1] * shape[2];
+  const std::ptrdiff_t step = count * plane;
+  std::vector<float>   rows(NumberOfPairs() * static_cast<std::size_t>(step));
+  std::vector<float>   mean(static_cast<std::size_t>(plane));
+  std::vector<float>   byMean(static_cast<std::size_t>(plane));
+  for (std::ptrdiff_t z = 0; z < count; ++z)
+  {
+    float *       channel = rows.data() + z * plane;
+    const float * of = cotangent + (first + z) * plane;
+    MeanSquares(shapeOfImage, image, first + z, step, channel);
+    for (std::size_t group = 0; group < m_Settings.groups.size(); ++group)
+    {
+      const std::size_t channels = m_Settings.groups[group];
+      MeanOfChannels(channel, channels, step, m_Settings.noiseFloor, plane, mean.data());
+      std::fill(byMean.begin(), byMean.end(), 0.0f);
+      if (group == 0 && m_Settings.hasStrength)
+      {
+        const float * const ofStrength = of + NumberOfPairs() * Volume(shape);
+        StrengthGradient(mean.data(), ofStrength, m_Settings.strong, plane, byMean.data());
+      }
+      for (std::size_t i = 0; i < channels; ++i)
+      {
+        SimilarityGradient(mean.data(), of + i * Volume(shape), plane, channel + i * step, byMean.data());
+      }
+      // Every channel of the group has this share in the mean.
+      const float share = 1.0f / static_cast<float>(channels);
+      for (std::size_t i = 0; i < channels; ++i)
+      {
+        Add(byMean.data(), share, plane, channel + i * step);
+      }
+      channel += channels * step;
+      of += channels * Volume(shape);
+    }
+  }
+  return rows;
+}
+
+
+void
+SelfSimilarity::AddGradientOfSquares(const Place &              shapeOfImage,
+                                     const float * const        image,
+                                     const std::vector<float> & byMeanSquares,
+                                     const std::ptrdiff_t       first,
+                                     const std::ptrdiff_t       count,
+                                     float * const              gradient) const
+{
+  const BoxesOfPlane   boxes = GetBoxesOfPlane(shapeOfImage);
+  const std::ptrdiff_t plane = boxes.rows * boxes.columns;
+  const std::ptrdiff_t length = LengthOfPlane(boxes);
+  const float          factor = 2.0f / static_cast<float>(Volume(m_Box));
+  std::vector<float>   weights(static_cast<std::size_t>(length));
+  std::vector<float>   product(static_cast<std::size_t>(length));
+  std::vector<float>   ofBoxes(static_cast<std::size_t>(plane));
+  std::vector<float>   sums(static_cast<std::size_t>(boxes.rowLength));
+  for (std::ptrdiff_t z = 0; z < (count - 1) * m_Stride[0] + m_Box[0]; ++z)
+  {
+    // The planes of boxes that hold this plane of voxels.
+    const std::ptrdiff_t before = std::max<std::ptrdiff_t>(z - m_Box[0] + m_Stride[0], 0) / m_Stride[0];
+    const std::ptrdiff_t last = std::min(z / m_Stride[0], count - 1);
+    const std::ptrdiff_t corner = Offset(shapeOfImage, { first * m_Stride[0] + z, 0, 0 });
+    const float *        rows = byMeanSquares.data();
+    for (const auto & taps : m_Settings.taps)
+    {
+      std::fill(ofBoxes.begin(), ofBoxes.end(), 0.0f);
+      for (std::ptrdiff_t of = before; of <= last; ++of)
+      {
+        Add(rows + of * plane, factor, plane, ofBoxes.data());
+      }
+      // Zero between the rows of the plane, which therefore are one long row here as well.
+      std::fill(weights.begin(), weights.end(), 0.0f);
+      SpreadOverBoxes(boxes, ofBoxes.data(), sums.data(), weights.data());
+      const std::ptrdiff_t a = corner + Offset(shapeOfImage, taps[0]);
+      const std::ptrdiff_t b = corner + Offset(shapeOfImage, taps[1]);
+      WeightedDifference(weights.data(), image + a, image + b, length, product.data());
+      Add(product.data(), 1.0f, length, gradient + a);
+      Add(product.data(), -1.0f, length, gradient + b);
+      rows += count * plane;
+    }
+  }
+}
+
+
+auto
+SelfSimilarity::GetBoxesOfPlane(const Place & shapeOfImage) const -> BoxesOfPlane
+{
+  const Place shape = GetShapeOfResult(shapeOfImage);
+  return { shapeOfImage[2], m_Box[1], m_Box[2], m_Stride[1], m_Stride[2], shape[1], shape[2] };
+}
+
+} // namespace cnnmetric
