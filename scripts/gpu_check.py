@@ -34,7 +34,8 @@ from torch.utils.data import DataLoader
 
 # Training needs no plug-in, which importing cnnmetric loads everywhere but in a command.
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "python"))
+# Last, so that an installed package comes before sources that are not built.
+sys.path.append(str(ROOT / "python"))
 import cnnmetric_command  # noqa: E402
 
 cnnmetric_command.without_plugin()

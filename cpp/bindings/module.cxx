@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "errorsToPython.h"
+#include "fieldOnArrays.h"
 #include "hooks.h"
 #include "interpreter.h"
 #include "layoutProbe.h"
@@ -44,4 +45,5 @@ PYBIND11_MODULE(_core, module)
   cnnmetric::DefineSettings(module);
   cnnmetric::DefineMetricOnArrays(module);
   cnnmetric::DefineNetworkOnArrays(module);
+  cnnmetric::DefineFieldOnArrays(module);
 }

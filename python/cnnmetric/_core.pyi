@@ -99,3 +99,13 @@ class NetworkOnArrays:
         weights: NDArray[np.float32],
         gradients_wanted: tuple[bool, bool],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]: ...
+
+def sample_displaced(
+    values: NDArray[np.float32],
+    field: NDArray[np.float32],
+    *,
+    factor: NDArray[np.float32] | None = None,
+    nearest: bool = False,
+    number_of_threads: int,
+) -> NDArray[np.float32]: ...
+def smooth(values: NDArray[np.float32], deviation: float, *, number_of_threads: int) -> None: ...

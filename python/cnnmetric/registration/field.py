@@ -112,6 +112,7 @@ def register_displacement_field(
         fixed_mask=optional_mask(fixed_mask, fixed_image, role="fixed mask"),
         moving_mask=optional_mask(moving_mask, moving_image, role="moving mask"),
         levels=levels,
+        threads=number_of_threads,
         seed=seed,
         on_iteration=on_iteration,
     )

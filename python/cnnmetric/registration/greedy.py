@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 from typing import TypeAlias
 
 import itk
@@ -25,6 +26,7 @@ from cnnmetric.errors import MetricError
 from cnnmetric.images import warping
 from cnnmetric.images.arrays import image_like
 from cnnmetric.metric.network import DissimilarityNetwork
+from cnnmetric.plugin import loading
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration.content_box import ContentBox
 from cnnmetric.registration.content_box import normalised
@@ -36,7 +38,7 @@ from cnnmetric.types import Transform
 from cnnmetric.types import Volume
 
 Field: TypeAlias = NDArray[np.float32]
-"""Displacement in voxels along z, y, x; shape (3, z, y, x) (2D: (2, y, x))."""
+"""Displacement in voxels along z, y, x; shape (z, y, x, 3) (2D: (y, x, 2))."""
 
 _TRUNCATE = 3.0  # standard deviations
 
@@ -51,6 +53,7 @@ def deform(
     initial: Transform | None = None,
     fixed_mask: Mask | None = None,
     moving_mask: Mask | None = None,
+    threads: int = 0,
     seed: int = 1,
     on_iteration: Callable[[Iteration], object] | None = None,
 ) -> Displacement:
@@ -66,6 +69,8 @@ def deform(
         ITK transform that is applied after the displacement; None for none.
     fixed_mask, moving_mask
         On the grid of their image. A patch counts where its centre is inside of both.
+    threads
+        Number of threads beside the network's own; 0 for all processors.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def deform(
     finest = min((level.grid_spacing for level in levels), default=network.spacing)
     box = ContentBox(images[0], network, voxel=max(finest, network.spacing))
     dimension = network.dimension
-    field, before = np.zeros((dimension, *(1,) * dimension), dtype=np.float32), 1.0
+    field, before = np.zeros((*(1,) * dimension, dimension), dtype=np.float32), 1.0
     for number, level in enumerate(levels):
         grid = box.grid(level.grid_spacing)
         field = _resampled(field, grid.shape, before / level.grid_spacing)
@@ -96,19 +101,25 @@ def deform(
         _check_overlap(moving_volume)
         inside_fixed = _inside(fixed_mask, grid.image(), None)
         inside_moving = _inside(moving_mask, grid.image(), initial)
-        slopes = np.stack(np.gradient(moving_volume))
+        values = moving_volume[..., np.newaxis]
+        slopes = np.stack(np.gradient(moving_volume), axis=-1)
         for iteration in range(level.iterations):
-            places = _places(field)
-            inside = _both(inside_fixed, inside_moving, places)
-            value, derivative = force(fixed_volume, _at(places, moving_volume), inside)
-            update = -derivative * np.stack([_at(places, slope) for slope in slopes])
-            update = _filtered(update, level.update_smoothing)
-            largest = float(np.sqrt((update**2).sum(axis=0)).max())
+            warped = loading.core.sample_displaced(values, field, number_of_threads=threads)[..., 0]
+            inside = _both(inside_fixed, inside_moving, field, threads)
+            value, derivative = force(fixed_volume, warped, inside)
+            # Eq. 5: where the derivative is 0, nothing is interpolated.
+            update = loading.core.sample_displaced(
+                slopes, field, factor=derivative, number_of_threads=threads
+            )
+            _smooth(update, level.update_smoothing, threads)
+            largest = float(np.sqrt(np.einsum("...i,...i->...", update, update).max()))
             if largest > 0:
-                update *= level.step / largest
-                places = _places(update)
-                field = update + np.stack([_at(places, c, mode="nearest") for c in field])
-                field = _filtered(field, level.field_smoothing)
+                update *= -level.step / largest
+                field = loading.core.sample_displaced(
+                    field, update, nearest=True, number_of_threads=threads
+                )
+                field += update
+                _smooth(field, level.field_smoothing, threads)
             if on_iteration is not None:
                 on_iteration(
                     Iteration(
@@ -199,44 +210,43 @@ def _inside(mask: Mask | None, grid: Image, transform: Transform | None) -> Volu
     return found
 
 
-def _both(fixed: Volume | None, moving: Volume | None, places: Field) -> NDArray[np.bool_] | None:
+def _both(
+    fixed: Volume | None, moving: Volume | None, field: Field, threads: int
+) -> NDArray[np.bool_] | None:
     """Return which voxels are inside of both masks, that of the moving image where it is now."""
     masks = [] if fixed is None else [fixed]
     if moving is not None:
-        masks.append(_at(places, moving))
+        values = moving[..., np.newaxis]
+        masks.append(
+            loading.core.sample_displaced(values, field, number_of_threads=threads)[..., 0]
+        )
     return np.all([mask > 0.5 for mask in masks], axis=0) if masks else None
 
 
-def _places(field: Field) -> Field:
-    """Return where every voxel is displaced to."""
-    return np.indices(field.shape[1:], dtype=np.float32) + field
-
-
-def _at(places: Field, volume: Volume, *, mode: str = "constant") -> Volume:
-    """Return the volume there, interpolated linearly; 0 outside, or as at the border (nearest)."""
-    found: Volume = map_coordinates(volume, places, order=1, mode=mode)
-    return found
-
-
-def _filtered(field: Field, deviation: float) -> Field:
-    if not deviation:
-        return field
-    return np.stack([gaussian_filter(c, deviation, truncate=_TRUNCATE) for c in field])
+def _smooth(field: Field, deviation: float, threads: int) -> None:
+    if deviation:
+        loading.core.smooth(field, deviation, number_of_threads=threads)
 
 
 def _resampled(field: Field, shape: tuple[int, ...], magnification: float) -> Field:
     """Return a field on another grid with the same first voxel."""
     places = np.indices(shape, dtype=np.float32) / magnification
-    components = [_at(places, component, mode="nearest") for component in field]
-    return np.stack([component * np.float32(magnification) for component in components])
+    return _at(places, field) * np.float32(magnification)
 
 
 def _on_fixed_grid(field: Field, spacing: float, box: ContentBox, fixed: Image) -> Displacement:
     """Return the displacement in mm at the fixed image's voxels."""
     voxels = np.indices(itk.array_view_from_image(fixed).shape, dtype=np.float32)
-    column = (field.shape[0], *(1,) * field.shape[0])
+    column = (field.shape[-1], *(1,) * field.shape[-1])
     places = (voxels - box.first.reshape(column)) * (box.spacing / spacing).reshape(column)
-    steps = [_at(places, component, mode="nearest") * spacing for component in field]
+    steps = _at(places, field) * spacing
     direction = itk.array_from_matrix(fixed.GetDirection())
-    displacement: Displacement = np.stack(steps[::-1], axis=-1) @ direction.T
+    displacement: Displacement = steps[..., ::-1] @ direction.T
     return displacement
+
+
+def _at(places: NDArray[np.floating[Any]], field: Field) -> Field:
+    """Return the field at places (3, z, y, x) in voxels, linearly; beyond the border as there."""
+    components = np.moveaxis(field, -1, 0)
+    found = [map_coordinates(item, places, order=1, mode="nearest") for item in components]
+    return np.stack(found, axis=-1)

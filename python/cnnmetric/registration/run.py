@@ -226,6 +226,7 @@ class RegistrationRun:
                 fixed_modality=self._fixed_modality,
                 initial=self._transform(),
                 levels=levels,
+                threads=self._threads,
                 seed=self._seed,
                 fixed_mask=self._fixed_mask,
                 moving_mask=self._moving_mask,
