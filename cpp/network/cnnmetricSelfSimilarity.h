@@ -2,6 +2,8 @@
 #ifndef cnnmetricSelfSimilarity_h
 #define cnnmetricSelfSimilarity_h
 
+#include "cnnmetricSelfSimilarityLoops.h"
+
 #include <array>
 #include <cstddef>
 #include <functional>
@@ -27,18 +29,6 @@ public:
 
   /** Run `work(i)` for every i below the number of pieces, in any order, on several threads or one. */
   using Parallel = std::function<void(std::size_t numberOfPieces, const std::function<void(std::size_t)> & work)>;
-
-  /** Rows of voxels, and the boxes that average over them along y and x. */
-  struct BoxesOfPlane
-  {
-    std::ptrdiff_t rowLength{}; // of voxels in memory
-    std::ptrdiff_t boxY{};
-    std::ptrdiff_t boxX{};
-    std::ptrdiff_t strideY{};
-    std::ptrdiff_t strideX{};
-    std::ptrdiff_t rows{}; // of boxes
-    std::ptrdiff_t columns{};
-  };
 
   struct Settings
   {
@@ -119,7 +109,7 @@ private:
                        std::ptrdiff_t             count,
                        float *                    gradient) const;
 
-  BoxesOfPlane
+  loops::BoxesOfPlane
   GetBoxesOfPlane(const Place & shapeOfImage) const;
 
   Settings m_Settings{};
