@@ -21,6 +21,9 @@ using Place = SelfSimilarity::Place;
  * common, so that every second one runs at a time. */
 constexpr std::ptrdiff_t PlanesPerPiece = 8;
 
+/** Of window, box and stride, so that nothing that is computed from them is beyond what a number holds. */
+constexpr std::ptrdiff_t LargestEdge = 1000;
+
 std::ptrdiff_t
 Volume(const Place & shape)
 {
@@ -47,16 +50,21 @@ Offset(const Place & shape, const Place & place)
 SelfSimilarity::SelfSimilarity(const Settings & settings)
   : m_Settings(settings)
 {
+  const std::array<std::ptrdiff_t, 3> edges{ settings.window, settings.box, settings.stride };
   const std::size_t inGroups = std::accumulate(settings.groups.begin(), settings.groups.end(), std::size_t{ 0 });
-  const bool isEmpty = std::any_of(settings.groups.begin(), settings.groups.end(), [](auto n) { return n == 0; });
+  // Single groups are looked at as well, because the sum of large ones may begin anew at zero.
+  const bool areGroups = std::all_of(settings.groups.begin(), settings.groups.end(), [&settings](const auto n) {
+    return n > 0 && n <= settings.taps.size();
+  });
+  const bool areEdges = std::all_of(edges.begin(), edges.end(), [](const auto n) { return n > 0 && n <= LargestEdge; });
   const bool isInside = std::all_of(settings.taps.begin(), settings.taps.end(), [&settings](const auto & taps) {
     return std::all_of(taps.begin(), taps.end(), [&settings](const Place & place) {
       return std::all_of(
         place.begin(), place.end(), [&settings](const auto n) { return n >= 0 && n < settings.window; });
     });
   });
-  if (settings.taps.empty() || inGroups != settings.taps.size() || isEmpty || !isInside || settings.window < 1 ||
-      settings.box < 1 || settings.stride < 1 || !(settings.noiseFloor > 0.0f) || !(settings.strong > 0.0f))
+  if (settings.taps.empty() || inGroups != settings.taps.size() || !areGroups || !isInside || !areEdges ||
+      !(settings.noiseFloor > 0.0f) || !(settings.strong > 0.0f))
   {
     throw Error("the numbers of its self-similarities do not fit together");
   }
