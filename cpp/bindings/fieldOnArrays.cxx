@@ -4,6 +4,7 @@
 #include "interpreter.h"
 
 #include "cnnmetricError.h"
+#include "cnnmetricText.h"
 #include "cnnmetricVectorField.h"
 
 #include <pybind11/numpy.h>
@@ -24,6 +25,9 @@ namespace
 
 /** Nothing is converted, which would be a copy. */
 using Array = py::array_t<float, py::array::c_style>;
+
+/** The filter is as long in memory, in voxels. */
+constexpr double LargestDeviation = 1000.0;
 
 /** Axes (z, y, x, components), in two dimensions without z. */
 struct Layout
@@ -91,7 +95,14 @@ SampleDisplaced(const Array &                values,
 void
 Smooth(Array & values, const double deviation, const unsigned int numberOfThreads)
 {
-  const Layout        layout = LayoutOf(values);
+  const Layout layout = LayoutOf(values);
+  if (!(deviation > 0.0 && deviation <= LargestDeviation))
+  {
+    TextStream message;
+    message << "The standard deviation of a field's filter is " << deviation
+            << " voxels and has to be above 0 and at most " << LargestDeviation << '.';
+    throw Error(message.str());
+  }
   float * const       data = values.mutable_data(); // throws if the array is read-only
   const WithoutPython release;
   VectorField::Smooth(layout.shape, layout.components, deviation, NumberOfThreads(numberOfThreads), data);

@@ -10,6 +10,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -148,12 +149,31 @@ SelfSimilarity::Parallel
 ThreadsOf(const OrtKernelContext * const context)
 {
   return [context](const std::size_t numberOfPieces, const std::function<void(std::size_t)> & work) {
+    // An exception, as of memory that is not there, must not leave a thread of ONNX Runtime.
+    struct Shared
+    {
+      const std::function<void(std::size_t)> & work;
+      std::mutex                               mutex{};
+      std::exception_ptr                       error{};
+    } shared{ work };
     const auto piece = [](void * const given, const std::size_t number) {
-      (*static_cast<const std::function<void(std::size_t)> *>(given))(number);
+      auto & data = *static_cast<Shared *>(given);
+      try
+      {
+        data.work(number);
+      }
+      catch (...)
+      {
+        const std::lock_guard<std::mutex> lock(data.mutex);
+        data.error = std::current_exception();
+      }
     };
     constexpr std::size_t asManyBatchesAsThreads = 0;
-    Check(Api().KernelContext_ParallelFor(
-      context, piece, numberOfPieces, asManyBatchesAsThreads, const_cast<std::function<void(std::size_t)> *>(&work)));
+    Check(Api().KernelContext_ParallelFor(context, piece, numberOfPieces, asManyBatchesAsThreads, &shared));
+    if (shared.error)
+    {
+      std::rethrow_exception(shared.error);
+    }
   };
 }
 

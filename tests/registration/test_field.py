@@ -293,6 +293,8 @@ def test_input_that_cannot_be_used(
         ({"grid_spacing": 0.0}, "grid_spacing of a level is 0.0 but must be above 0"),
         ({"step": float("nan")}, "step of a level is nan but must be above 0"),
         ({"iterations": -1}, "iterations of a level is -1 but must not be below 0"),
+        ({"update_smoothing": float("inf")}, "update_smoothing of a level is inf but must be at"),
+        ({"step": 1e9}, r"step of a level is 1000000000\.0 but must be at most 1000"),
         ({"field_smoothing": -1.0}, "field_smoothing of a level is -1.0 but must not be"),
     ],
 )

@@ -93,3 +93,22 @@ def test_shapes_that_do_not_fit_are_an_error(
     weights = None if factor is None else np.zeros(factor, dtype=np.float32)
     with pytest.raises(CNNMetricError, match="of a field"):
         loading.core.sample_displaced(*given, factor=weights, number_of_threads=1)
+
+
+def test_threads_do_not_change_a_bit() -> None:
+    values, field = arrays((21, 6, 290), 3)
+    one, three = (
+        loading.core.sample_displaced(values, field, number_of_threads=threads)
+        for threads in (1, 3)
+    )
+    np.testing.assert_array_equal(one, three)
+    for found, threads in ((one, 1), (three, 3)):
+        loading.core.smooth(found, 1.5, number_of_threads=threads)
+    np.testing.assert_array_equal(one, three)
+
+
+@pytest.mark.parametrize("deviation", [0.0, -1.0, 1001.0, float("inf"), float("nan")])
+def test_a_deviation_that_no_filter_has_is_an_error(deviation: float) -> None:
+    values, _ = arrays((4, 5, 6), 3)
+    with pytest.raises(CNNMetricError, match="The standard deviation of a field's filter is"):
+        loading.core.smooth(values, deviation, number_of_threads=1)

@@ -18,8 +18,10 @@ from torch import nn
 from cnnmetric.errors import ModelError
 from cnnmetric.training.export import operators
 from cnnmetric.training.export.functions import functions
+from cnnmetric.training.export.onnx_builder import OPSET
 from cnnmetric.training.export.onnx_graph import GRADIENTS
 from cnnmetric.training.export.onnx_graph import GradientGraph
+from cnnmetric.training.export.reverse_sweep import ReverseSweep
 from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.networks.architecture import TwoChannelNetwork
 from cnnmetric.training.networks.architecture import layers
@@ -86,7 +88,7 @@ def run(
         ],
         initializer=content.constants,
     )
-    imports, bodies = [helper.make_opsetid("", 13)], []
+    imports, bodies = [helper.make_opsetid("", OPSET)], []
     if content.similarities is not None:
         imports.append(helper.make_opsetid(operators.DOMAIN, operators.DOMAIN_VERSION))
         bodies = functions(content.similarities)
@@ -184,6 +186,37 @@ def test_weights_shared_by_both_channels_are_stored_once() -> None:
         for name, weight in network.named_parameters()
         if name.endswith("weight") and weight.requires_grad
     )
+
+
+def test_gradient_of_an_image_that_is_multiplied_with_many_channels() -> None:
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(1, 3, 1)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            product: torch.Tensor = self.first(image) * image
+            return product
+
+    torch.manual_seed(0)
+    module = Product()
+    content = ReverseSweep(module, source="image", channels=1, dimension=2)
+    content.declare("cotangent", 3)
+    gradient = content.sweep(content.trace(), "cotangent", image=0)
+    axes = ["B", None, "y", "x"]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, axes)
+        for name in ("image", "cotangent", gradient)
+    ]
+    graph = helper.make_graph(content.nodes, "g", values[:2], values[2:], content.constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    image, cotangent = torch.rand(1, 1, 4, 5, requires_grad=True), torch.rand(1, 3, 4, 5)
+    (found,) = session.run(None, {"image": image.detach().numpy(), "cotangent": cotangent.numpy()})
+    (expected,) = torch.autograd.grad(module(image), image, cotangent)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_network_that_looks_at_one_image_only_is_refused() -> None:

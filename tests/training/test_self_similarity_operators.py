@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +90,15 @@ def test_two_threads_give_the_same_bits_every_time(model: Path) -> None:
         np.testing.assert_array_equal(other, first)
 
 
-def set_attribute(name: str, value: Any) -> Callable[[onnx.NodeProto], None]:
-    def change(node: onnx.NodeProto) -> None:
-        (old,) = [item for item in node.attribute if item.name == name]
-        old.CopyFrom(onnx.helper.make_attribute(name, value))
-
-    return change
+def with_attribute(model: Path, path: Path, name: str, value: Any) -> Path:
+    """Copy a model with another attribute of its self-similarities."""
+    changed = onnx.load(model)
+    for node in changed.graph.node:
+        if node.op_type == operators.FORWARD:
+            (old,) = [item for item in node.attribute if item.name == name]
+            old.CopyFrom(onnx.helper.make_attribute(name, value))
+    onnx.save(changed, path)
+    return path
 
 
 @pytest.mark.parametrize(
@@ -124,13 +126,9 @@ def set_attribute(name: str, value: Any) -> Callable[[onnx.NodeProto], None]:
 def test_attributes_that_do_not_fit_are_refused(
     tmp_path: Path, model: Path, name: str, value: Any
 ) -> None:
-    changed = onnx.load(model)
-    for node in changed.graph.node:
-        if node.op_type == operators.FORWARD:
-            set_attribute(name, value)(node)
-    onnx.save(changed, tmp_path / "bad.onnx")
+    changed = with_attribute(model, tmp_path / "bad.onnx", name, value)
     with pytest.raises(cnnmetric.ModelError, match="the numbers of its self-similarities do not"):
-        cnnmetric.DissimilarityNetwork(tmp_path / "bad.onnx", device="cpu")
+        cnnmetric.DissimilarityNetwork(changed, device="cpu")
 
 
 def evaluate(path: Path) -> None:
@@ -142,10 +140,6 @@ def evaluate(path: Path) -> None:
 def test_images_that_do_not_fit_are_an_error(
     tmp_path: Path, model: Path, name: str, value: Any
 ) -> None:
-    changed = onnx.load(model)
-    for node in changed.graph.node:
-        if node.op_type == operators.FORWARD:
-            set_attribute(name, value)(node)
-    onnx.save(changed, tmp_path / "bad.onnx")
+    changed = with_attribute(model, tmp_path / "bad.onnx", name, value)
     with pytest.raises((cnnmetric.ModelError, cnnmetric.MetricError), match="self-similarities"):
-        evaluate(tmp_path / "bad.onnx")
+        evaluate(changed)

@@ -303,7 +303,7 @@ class DissimilarityNetwork:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return both images as the network takes them, and d network input / d intensity."""
         arrays = [
-            network_input.real_numbers(array, name=name)
+            network_input.numbers(array, name=name)
             for array, name in zip((first, second), _NAMES, strict=True)
         ]
         if arrays[0].shape != arrays[1].shape:
@@ -319,7 +319,7 @@ class DissimilarityNetwork:
             patches = np.stack(arrays, dtype=np.float32, casting="same_kind")
             return patches, np.ones((2, *(1,) * self.dimension), dtype=np.float32)
         pairs = [
-            network_input.normalise(array.astype(np.float64, copy=False), self.quantiles, name=name)
+            network_input.normalise(array, self.quantiles, name=name)
             for array, name in zip(arrays, _NAMES, strict=True)
         ]
         return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])

@@ -19,19 +19,8 @@ from cnnmetric.metric import normalisation
 VOXELS_OF_A_BLOCK = 2**20
 
 
-def numbers(array: ArrayLike, *, name: str) -> NDArray[np.float64]:
-    """Return an array in double precision.
-
-    Raises
-    ------
-    DataError
-        As :func:`real_numbers`.
-    """
-    return real_numbers(array, name=name).astype(np.float64, copy=False)
-
-
-def real_numbers(array: ArrayLike, *, name: str) -> NDArray[Any]:
-    """Return an array as it is.
+def numbers(array: ArrayLike, *, name: str) -> NDArray[np.floating[Any]]:
+    """Return an array of single precision as it is, and any other in double precision.
 
     Raises
     ------
@@ -42,14 +31,15 @@ def real_numbers(array: ArrayLike, *, name: str) -> NDArray[Any]:
     if given.dtype.kind not in "biuf" or given.size == 0:
         msg = f"the {name} is of {given.dtype} and shape {given.shape}; it must hold real numbers"
         raise DataError(msg)
-    if not np.isfinite(given).all():
+    values = given if given.dtype == np.float32 else given.astype(np.float64, copy=False)
+    if not np.isfinite(values).all():
         msg = f"the {name} has NaN or infinite values; replace them, for example by the background"
         raise DataError(msg)
-    return given
+    return values
 
 
 def normalise(
-    array: NDArray[np.float64], quantiles: tuple[float, float], *, name: str
+    array: NDArray[np.floating[Any]], quantiles: tuple[float, float], *, name: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the intensities mapped to 0..1, and the slope of that map.
 
@@ -60,6 +50,7 @@ def normalise(
     DataError
         If the two quantiles of the array are equal.
     """
+    array = array.astype(np.float64, copy=False)
     lower, upper = quantiles
     low, high = normalisation.quantile_range(array, lower=lower, upper=upper, name=f"the {name}")
     values = normalisation.normalise(array, low=low, high=high)
@@ -67,7 +58,7 @@ def normalise(
     return values, slope.astype(np.float32)
 
 
-def check_normalised(array: NDArray[Any], *, name: str) -> None:
+def check_normalised(array: NDArray[np.floating[Any]], *, name: str) -> None:
     """Refuse intensities that :func:`normalise` cannot have returned.
 
     Raises

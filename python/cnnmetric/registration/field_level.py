@@ -8,6 +8,9 @@ from dataclasses import replace
 
 from cnnmetric.errors import SettingsError
 
+_SMOOTHING = ("image_smoothing", "update_smoothing", "field_smoothing")
+_LARGEST = 1000.0  # mm or voxels: more is no length within an image
+
 
 @dataclass(frozen=True, kw_only=True)
 class FieldLevel:
@@ -43,9 +46,13 @@ class FieldLevel:
             if not getattr(self, name) > 0:
                 msg = f"{name} of a level is {getattr(self, name)} but must be above 0"
                 raise SettingsError(msg)
-        for name in ("iterations", "image_smoothing", "update_smoothing", "field_smoothing"):
+        for name in ("iterations", *_SMOOTHING):
             if not getattr(self, name) >= 0:
                 msg = f"{name} of a level is {getattr(self, name)} but must not be below 0"
+                raise SettingsError(msg)
+        for name in ("grid_spacing", "step", *_SMOOTHING):
+            if getattr(self, name) > _LARGEST:
+                msg = f"{name} of a level is {getattr(self, name)} but must be at most {_LARGEST:g}"
                 raise SettingsError(msg)
 
 

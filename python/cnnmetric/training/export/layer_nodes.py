@@ -65,7 +65,7 @@ class LayerNodes(GraphBuilder):
         """Add to what arrives at ``target``, summed over channels where it was broadcast."""
         if self._image not in self._images[target]:
             return
-        if target == self._source and self._channels[cotangent] > 1:
+        if target == self._source and self._channels[cotangent] == self._channels[target] > 1:
             cotangent = self._cut(cotangent)
         if self._channels[target] == 1 and self._channels[cotangent] > 1:
             cotangent = self._emit("ReduceMean", [cotangent], channels=1, axes=[1], keepdims=1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operators of ours that a model file calls, and what their attributes say.
 
-Self-similarities have a dozen channels for every voxel, of which operators of the ONNX standard
-make a pass over memory each. In a file they are calls of a function, whose body is of standard
+Self-similarities have dozens of channels, for each of which operators of the ONNX standard make
+several passes over memory. In a file they are calls of a function, whose body is of standard
 operators (`cnnmetric.training.export.functions`); this package computes the same in one pass
 (cpp/network/cnnmetricSelfSimilarity.h), and every other runtime runs the body.
 """
