@@ -3,9 +3,11 @@
 #define itkCNNImageToImageMetric_h
 
 #include "cnnmetricPatchMetric.h"
+#include "cnnmetricPointCache.h"
 
 #include "itkAdvancedImageToImageMetric.h"
 
+#include <memory>
 #include <string>
 
 namespace itk
@@ -110,6 +112,7 @@ protected:
 
 private:
   class AdvancedWarp;
+  using PointCacheType = cnnmetric::PointCache<ImageDimension>;
 
   typename PatchMetricType::SamplingRequest
   GetSamplingRequest() const;
@@ -131,6 +134,8 @@ private:
   SmartPointer<const MovingImageType> m_OriginalMovingImage{};
   /** Mutable, because it draws its blocks in the first evaluation, and elastix declares evaluations const. */
   mutable PatchMetricType m_PatchMetric{};
+  /** Where the initial transform, which stays the same, takes the voxels; null if it is quick enough. */
+  std::unique_ptr<const PointCacheType> m_InitialPoints{};
 };
 
 } // namespace itk

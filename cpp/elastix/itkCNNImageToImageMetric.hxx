@@ -3,6 +3,7 @@
 #define itkCNNImageToImageMetric_hxx
 
 #include "itkCNNImageToImageMetric.h"
+#include "itkCNNImageToImageMetricWarp.hxx"
 
 #include "itkImageFullSampler.h"
 #include "itkImageGridSampler.h"
@@ -11,85 +12,6 @@
 
 namespace itk
 {
-
-/** \class AdvancedWarp
- * \brief I_m(T(x)) and its derivatives by elastix's transform and interpolator. */
-template <typename TFixedImage, typename TMovingImage>
-class CNNImageToImageMetric<TFixedImage, TMovingImage>::AdvancedWarp : public cnnmetric::Warp<ImageDimension>
-{
-public:
-  using Base = cnnmetric::Warp<ImageDimension>;
-  using typename Base::GradientType;
-  using typename Base::PointType;
-
-  AdvancedWarp(const Self & metric, const unsigned int numberOfWorkers)
-    : m_Metric(metric)
-    , m_Transform(*metric.m_AdvancedTransform)
-    , m_Scratch(numberOfWorkers)
-  {
-    for (Scratch & scratch : m_Scratch)
-    {
-      scratch.imageJacobian.SetSize(m_Transform.GetNumberOfNonZeroJacobianIndices());
-      scratch.nonZeroIndices.resize(m_Transform.GetNumberOfNonZeroJacobianIndices());
-    }
-  }
-
-  std::size_t
-  GetNumberOfParameters() const override
-  {
-    return m_Transform.GetNumberOfParameters();
-  }
-
-  bool
-  Evaluate(const PointType & x, const unsigned int worker, double & intensity, GradientType & gradient) const override
-  {
-    typename Superclass::RealType                  value{};
-    typename Superclass::MovingImageDerivativeType derivative;
-    if (!m_Metric.FastEvaluateMovingImageValueAndDerivative(m_Transform.TransformPoint(x), value, &derivative, worker))
-    {
-      return false;
-    }
-    intensity = value;
-    gradient = derivative;
-    return true;
-  }
-
-  bool
-  IsInsideMovingMask(const PointType & x) const override
-  {
-    return m_Metric.IsInsideMovingMask(m_Transform.TransformPoint(x));
-  }
-
-  void
-  AccumulateDerivative(const PointType &    x,
-                       const GradientType & metricGradient,
-                       const unsigned int   worker,
-                       double * const       derivative) const override
-  {
-    Scratch & scratch = m_Scratch[worker];
-    // For a point outside of its grid, where the Jacobian is zero, RecursiveBSplineTransform (elastix 5.3.1) writes
-    // nothing.
-    scratch.imageJacobian.Fill(0.0);
-    m_Transform.EvaluateJacobianWithImageGradientProduct(
-      x, metricGradient, scratch.imageJacobian, scratch.nonZeroIndices);
-    for (std::size_t i = 0; i < scratch.nonZeroIndices.size(); ++i)
-    {
-      derivative[scratch.nonZeroIndices[i]] += scratch.imageJacobian[i];
-    }
-  }
-
-private:
-  struct Scratch
-  {
-    DerivativeType                                  imageJacobian{};
-    typename Superclass::NonZeroJacobianIndicesType nonZeroIndices{};
-  };
-
-  const Self &                                       m_Metric;
-  const typename Superclass::AdvancedTransformType & m_Transform;
-  mutable std::vector<Scratch>                       m_Scratch;
-};
-
 
 template <typename TFixedImage, typename TMovingImage>
 void
@@ -118,6 +40,13 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
                            m_OriginalFixedImage ? *m_OriginalFixedImage : fixedImage,
                            m_OriginalMovingImage ? *m_OriginalMovingImage : *this->GetMovingImage());
   m_PatchMetric.WarnOfCost(GetSamplingRequest());
+
+  const std::size_t numberOfVoxels = cnnmetric::NumberOfElements(m_PatchMetric.GetEvaluator().GetGrid().GetSize());
+  m_InitialPoints.reset();
+  if (numberOfVoxels <= PointCacheType::MostVoxels && AdvancedWarp::IsWorthCaching(*this->m_AdvancedTransform))
+  {
+    m_InitialPoints = std::make_unique<const PointCacheType>(numberOfVoxels);
+  }
 }
 
 

@@ -21,6 +21,7 @@ public:
   using Base = cnnmetric::Warp<ImageDimension>;
   using typename Base::GradientType;
   using typename Base::PointType;
+  using typename Base::Voxel;
   using LinearInterpolatorType = LinearInterpolateImageFunction<MovingImageType, double>;
   template <typename TCoefficient>
   using BSplineInterpolatorType = BSplineInterpolateImageFunction<MovingImageType, double, TCoefficient>;
@@ -55,9 +56,9 @@ public:
   }
 
   bool
-  Evaluate(const PointType & x, const unsigned int, double & intensity, GradientType & gradient) const override
+  Evaluate(const Voxel & x, const unsigned int, double & intensity, GradientType & gradient) const override
   {
-    const PointType                         y = m_Transform.TransformPoint(x);
+    const PointType                         y = m_Transform.TransformPoint(x.point);
     ContinuousIndex<double, ImageDimension> position;
     m_Interpolator.ConvertPointToContinuousIndex(y, position);
     if (!m_Interpolator.IsInsideBuffer(position))
@@ -80,18 +81,19 @@ public:
   }
 
   bool
-  IsInsideMovingMask(const PointType & x) const override
+  IsInsideMovingMask(const Voxel & x) const override
   {
     return !m_Metric.m_MovingImageMask ||
-           m_Metric.m_MovingImageMask->IsInsideInWorldSpace(m_Transform.TransformPoint(x));
+           m_Metric.m_MovingImageMask->IsInsideInWorldSpace(m_Transform.TransformPoint(x.point));
   }
 
   void
-  AccumulateDerivative(const PointType &    x,
+  AccumulateDerivative(const Voxel &        voxel,
                        const GradientType & metricGradient,
                        const unsigned int   worker,
                        double * const       derivative) const override
   {
+    const PointType & x = voxel.point;
     if (m_BSplineTransform)
     {
       AccumulateBSplineDerivative(x, metricGradient, derivative);

@@ -120,6 +120,12 @@ private:
   bool
   HasFixedPatch(const BlockType & block) const;
 
+  typename WarpType::Voxel
+  GetVoxel(const IndexType & voxel) const
+  {
+    return { Offset(voxel, m_Grid.GetSize()), m_Grid.GetPoint(voxel) };
+  }
+
   void
   EvaluateBlock(const WarpType & warp, const BlockType & block, Worker & worker, Maps * maps) const;
 

@@ -230,7 +230,7 @@ Evaluator<VDimension>::AccumulateDerivative(const WarpType &  warp,
     // Most of the background of a brain image has no gradient, so its Jacobian is not needed.
     if (!isZero)
     {
-      warp.AccumulateDerivative(m_Grid.GetPoint(voxel), metricGradient, worker.number, worker.derivative.data());
+      warp.AccumulateDerivative(GetVoxel(voxel), metricGradient, worker.number, worker.derivative.data());
     }
     if (!worker.derivativeMap.empty() && m_Grid.Contains(voxel))
     {
@@ -268,7 +268,7 @@ Evaluator<VDimension>::WarpBlock(const WarpType &  warp,
 
     double                                   intensity = 0.0;
     itk::CovariantVector<double, VDimension> gradient;
-    if (warp.Evaluate(m_Grid.GetPoint(voxel), worker.number, intensity, gradient))
+    if (warp.Evaluate(GetVoxel(voxel), worker.number, intensity, gradient))
     {
       worker.inBuffer[offset] = 1.0f;
       moving[offset] = static_cast<float>(m_MovingNormalisation.Apply(intensity));
@@ -322,7 +322,7 @@ Evaluator<VDimension>::WeighPatches(const WarpType &  warp,
       return;
     }
     ++worker.sums.numberOfPatchesInBuffer;
-    if (!warp.IsInsideMovingMask(m_Grid.GetPoint(m_Grid.GetCentre(gridPatch))))
+    if (!warp.IsInsideMovingMask(GetVoxel(m_Grid.GetCentre(gridPatch))))
     {
       weight = 0.0f;
       return;

@@ -23,24 +23,30 @@ public:
   using PointType = itk::Point<double, VDimension>;
   using GradientType = itk::CovariantVector<double, VDimension>;
 
+  /** A voxel of the evaluation grid: its place in memory, and its centre in the fixed image's domain, in mm. */
+  struct Voxel
+  {
+    std::size_t number{};
+    PointType   point{};
+  };
+
   virtual ~Warp() = default;
 
   virtual std::size_t
   GetNumberOfParameters() const = 0;
 
   /** I_m(T(x)), and grad I_m at T(x) in intensity per mm.
-   * \param x point of the fixed image's domain, in mm
    * \return false if T(x) is outside of the moving image's buffer; the output is then not set */
   virtual bool
-  Evaluate(const PointType & x, unsigned int worker, double & intensity, GradientType & gradient) const = 0;
+  Evaluate(const Voxel & x, unsigned int worker, double & intensity, GradientType & gradient) const = 0;
 
   /** Whether T(x) is inside the moving mask; true if there is no mask. */
   virtual bool
-  IsInsideMovingMask(const PointType & x) const = 0;
+  IsInsideMovingMask(const Voxel & x) const = 0;
 
   /** derivative += (dM/dT(x)) J_T(x), the sparse product at the end of Eq. 5. */
   virtual void
-  AccumulateDerivative(const PointType &    x,
+  AccumulateDerivative(const Voxel &        x,
                        const GradientType & metricGradient,
                        unsigned int         worker,
                        double *             derivative) const = 0;
