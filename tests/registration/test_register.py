@@ -29,6 +29,7 @@ from support.known_pair import truth
 from support.metric_images import anatomy
 from support.metric_images import ball_mask
 from support.metric_images import empty_image
+from support.metric_images import moved_subject
 from support.metric_images import points_of
 from support.metric_images import rotation
 from support.metric_images import subject
@@ -147,10 +148,12 @@ def test_starts_from_a_transform_of_any_kind(
 def test_masks_of_any_type_on_any_grid_say_where_to_look(
     fixed: Any, moving: Any, difference_model: Path
 ) -> None:
+    # Beyond 16 mm, the anatomy has moved elsewhere.
+    elsewhere = moved_subject(angle=ANGLE, shift=SHIFT + np.array([0.0, 0.0, 6.0]))
+    outside = np.linalg.norm((points_of(moving) - SHIFT) @ rotation(ANGLE), axis=-1) > 16.0
     disturbed = itk.image_duplicator(moving)
-    beside = np.linalg.norm(points_of(moving) - [0.0, 24.0, 0.0], axis=-1) < 9.0
-    itk.array_view_from_image(disturbed)[beside] = 1.0
-    arguments: dict[str, Any] = {"model": difference_model, **QUICK}
+    itk.array_view_from_image(disturbed)[outside] = itk.array_from_image(elsewhere)[outside]
+    arguments: dict[str, Any] = {"model": difference_model, "grid_spacing": 1.0, **QUICK}
     mask = ball_mask(fixed, radius=13.0)
     coarse = itk.resample_image_filter(
         mask,
@@ -168,8 +171,8 @@ def test_masks_of_any_type_on_any_grid_say_where_to_look(
         error = np.linalg.norm(found - truth(points_of(fixed)), axis=-1)
         errors.append(error[inside & (np.linalg.norm(points_of(fixed), axis=-1) < 11)].mean())
     without, of_bytes, of_floats = errors
-    assert of_bytes < without
-    assert of_floats < without
+    assert of_bytes < 0.7 * without
+    assert of_floats < 0.7 * without
 
 
 def magnified(image: Any, *, scale: float, voxels: float) -> Any:
@@ -229,7 +232,7 @@ def test_verbose_says_what_was_chosen(
     fixed: Any, moving: Any, difference_model: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cnnmetric.register(fixed, moving, model=difference_model, verbose=True, **QUICK)
-    assert "cnnmetric: rigid: 200 iterations" in capfd.readouterr().out
+    assert "cnnmetric: rigid: 150 iterations" in capfd.readouterr().out
     cnnmetric.register(fixed, moving, model=difference_model, **QUICK)
     assert not capfd.readouterr().out
 

@@ -60,13 +60,12 @@ class ContentBox:
     fixed
         The image, normalised.
     network
-        The model; the margin is as wide as one of its patches.
-    voxel
-        Edge of the voxels of such a patch, in mm.
+        The model.
+    margin
+        Its width, in mm.
     """
 
-    def __init__(self, fixed: Image, network: DissimilarityNetwork, *, voxel: float) -> None:
-        margin = network.receptive_field * voxel
+    def __init__(self, fixed: Image, network: DissimilarityNetwork, *, margin: float) -> None:
         self.spacing = np.array(fixed.GetSpacing())[::-1]
         self._least = network.receptive_field + 2 * network.stride  # wherever the patches start
         inside = np.argwhere(itk.array_view_from_image(fixed) > _CONTENT)

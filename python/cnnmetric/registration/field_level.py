@@ -25,7 +25,8 @@ class FieldLevel:
     image_smoothing
         Standard deviation of the Gaussian that images are filtered with, in mm.
     step
-        Length of the largest displacement of one iteration, in voxels of the level.
+        Length, in voxels of the level, that no displacement of one iteration exceeds. A force of
+        average length moves by half of it, a stronger one by more, a weaker one by less.
     update_smoothing
         Standard deviation of the Gaussian that each step is filtered with, in voxels of the level:
         resistance against change, as of a fluid.
@@ -38,7 +39,7 @@ class FieldLevel:
     image_smoothing: float = 0.0
     step: float = 0.5
     update_smoothing: float = 3.0
-    field_smoothing: float = 0.8
+    field_smoothing: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -56,11 +57,11 @@ class FieldLevel:
                 raise SettingsError(msg)
 
 
-# In voxels of the model's size.
+# In voxels of the model's size. The finer the grid, the more of the detail is to be trusted.
 LEVELS = (
-    FieldLevel(grid_spacing=2.0, iterations=30, image_smoothing=0.8),
-    FieldLevel(grid_spacing=1.0, iterations=40),
-    FieldLevel(grid_spacing=0.7, iterations=30),
+    FieldLevel(grid_spacing=2.0, iterations=8, image_smoothing=0.8, update_smoothing=5.0),
+    FieldLevel(grid_spacing=1.0, iterations=14, update_smoothing=4.0),
+    FieldLevel(grid_spacing=0.7, iterations=10, update_smoothing=2.5),
 )
 
 

@@ -5,7 +5,7 @@ The metric's derivative with respect to where every voxel is taken from (Eq. 5 w
 that has a parameter for each component at each voxel) is computed on the complete grid, smoothed,
 and followed by a small step; steps are composed. That is the greedy form of diffeomorphic
 registration (Joshi et al., NeuroImage 2004; as in the Greedy software), with the learned metric as
-its force.
+its force and steps that no voxel's force dominates.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def deform(
     force = _Force(network, network.fixed_channel(fixed_modality), seed)
     images = [normalised(network, image) for image in (fixed, moving)]
     finest = min((level.grid_spacing for level in levels), default=network.spacing)
-    box = ContentBox(images[0], network, voxel=max(finest, network.spacing))
+    # Half of a patch: patches with their centres on the border of what is shown fit.
+    margin = network.receptive_field / 2 * max(finest, network.spacing)
+    box = ContentBox(images[0], network, margin=margin)
     dimension = network.dimension
     field, before = np.zeros((*(1,) * dimension, dimension), dtype=np.float32), 1.0
     for number, level in enumerate(levels):
@@ -112,9 +114,7 @@ def deform(
                 slopes, field, factor=derivative, number_of_threads=threads
             )
             _smooth(update, level.update_smoothing, threads)
-            largest = float(np.sqrt(np.einsum("...i,...i->...", update, update).max()))
-            if largest > 0:
-                update *= -level.step / largest
+            if _limit(update, level.step):
                 field = loading.core.sample_displaced(
                     field, update, nearest=True, number_of_threads=threads
                 )
@@ -221,6 +221,21 @@ def _both(
             loading.core.sample_displaced(values, field, number_of_threads=threads)[..., 0]
         )
     return np.all([mask > 0.5 for mask in masks], axis=0) if masks else None
+
+
+def _limit(update: Field, step: float) -> bool:
+    """Turn a derivative into displacements down its slope, in place; False if it is 0 everywhere.
+
+    Lengths grow with the derivative but stay below the step. Divided by the largest one, as is
+    common, most voxels would hardly move, since the largest derivatives are few.
+    """
+    length = np.sqrt(np.einsum("...i,...i->...", update, update))
+    moved = length[length > 0]
+    if not moved.size:
+        return False
+    length += np.sqrt(np.mean(moved**2, dtype=np.float64), dtype=np.float32)
+    update *= (np.float32(-step) / length)[..., np.newaxis]
+    return True
 
 
 def _smooth(field: Field, deviation: float, threads: int) -> None:

@@ -20,6 +20,8 @@ from cnnmetric.types import Image
 
 # Mean extent of a brain, in model voxels, from which on the model's own voxel size is right.
 ADULT = 140.0
+# Up to which the grids of the shipped files for linear transforms are right.
+NEWBORN = 100.0
 FINEST = 0.7
 _ROUNDED_TO = 0.05
 # Of the images' own voxels: a finer grid has nothing more to see.
@@ -58,6 +60,11 @@ def choose_grid(fixed: Image, moving: Image, network: DissimilarityNetwork) -> G
             "finer grid has nothing more to see"
         )
     return GridChoice(spacing=spacing, reason=reason)
+
+
+def coarser_if_large(fixed: Image, network: DissimilarityNetwork) -> float:
+    """Return the factor that keeps the number of voxels of a linear stage's grids in bounds."""
+    return max(1.0, content_extent(fixed, network) / (NEWBORN * network.spacing))
 
 
 def content_extent(image: Image, network: DissimilarityNetwork) -> float:

@@ -43,6 +43,8 @@ from cnnmetric.types import Transform
 _GRID = "CNNMetricGridSpacing"
 _LENGTHS = (_GRID, "FinalGridSpacingInPhysicalUnits", "MaximumStepLength")
 
+_LINEAR = ("rigid", "similarity", "affine")
+
 Stages: TypeAlias = Sequence[tuple[str, ParameterObject]]
 """Name and parameters of each stage of elastix."""
 
@@ -304,6 +306,9 @@ class RegistrationRun:
             if key in values
         }
         grid = lengths[_GRID]
+        if name in _LINEAR:
+            factor = grids.coarser_if_large(self._fixed, self._network)
+            grid = [spacing * factor for spacing in grid]
         if last is not None:
             grid = [*(max(spacing, last) for spacing in grid[:-1]), last]
         lengths[_GRID] = [self._bearable(spacing) for spacing in grid]

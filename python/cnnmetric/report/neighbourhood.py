@@ -169,13 +169,13 @@ def _grid(fixed: Image, network: DissimilarityNetwork) -> CubeGrid:
     centres up to its border, and for the displacements.
     """
     around = network.receptive_field // 2
-    shown = ContentBox(fixed, network, voxel=0).extent
+    shown = ContentBox(fixed, network, margin=0.0).extent
     spacing = network.spacing
     while np.prod(shown / spacing + 2 * around) > _MOST_VOXELS:
         spacing *= _COARSER
-    margin = (around + _MARGIN) * spacing / network.receptive_field
+    margin = (around + _MARGIN) * spacing
     least = network.receptive_field + 2 * (network.stride + _MARGIN)
-    return ContentBox(fixed, network, voxel=margin).grid(spacing, least=least)
+    return ContentBox(fixed, network, margin=margin).grid(spacing, least=least)
 
 
 def _cut(volume: Volume, shift: tuple[int, ...] = ()) -> Volume:
