@@ -15,8 +15,9 @@ const std::vector<std::string> &
 CNNMetricParameterNames()
 {
   static const std::vector<std::string> names{
-    "CNNMetricBlockSize", "CNNMetricDevice",         "CNNMetricFixedModality",   "CNNMetricGridSpacing",
-    "CNNMetricModel",     "CNNMetricNumberOfBlocks", "CNNMetricNumberOfThreads", "CNNMetricSampling",
+    "CNNMetricBlockSize",       "CNNMetricDevice",  "CNNMetricFixedModality",
+    "CNNMetricGridSpacing",     "CNNMetricModel",   "CNNMetricNumberOfBlocks",
+    "CNNMetricNumberOfThreads", "CNNMetricProfile", "CNNMetricSampling",
   };
   return names;
 }

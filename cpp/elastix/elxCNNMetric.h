@@ -5,6 +5,7 @@
 #include "elxIncludes.h" // include first, as elastix's own components do
 #include "itkCNNImageToImageMetric.h"
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -48,6 +49,9 @@ namespace elastix
  * \parameter CNNMetricNumberOfThreads: threads of this metric; 0 for as many as elastix uses.\n
  *    <tt>(CNNMetricNumberOfThreads 0)</tt>\n
  *    The default is 0. At most 1024.
+ * \parameter CNNMetricProfile: whether the log gets a table of where the time went, at the end of every resolution.\n
+ *    <tt>(CNNMetricProfile "true")</tt>\n
+ *    The default is "false".
  *
  * \ingroup Metrics
  */
@@ -87,6 +91,10 @@ public:
   void
   BeforeEachResolution() override;
 
+  /** Write where the time of this level went to the log, if the user asks for it. */
+  void
+  AfterEachResolution() override;
+
   /** Report the iteration to the caller of the registration (cnnmetric::Hooks). */
   void
   AfterEachIteration() override;
@@ -123,6 +131,10 @@ private:
   cnnmetric::Settings
   ReadSettings(unsigned int level) const;
 
+  /** Whether the user wants a table of where the time goes. */
+  bool
+  ReadProfile(unsigned int level) const;
+
   /** The value of a parameter for this metric's label and this level; nothing if it is not given. */
   template <typename TValue>
   std::optional<TValue>
@@ -142,7 +154,9 @@ private:
   GuardEvaluation(const TWork & work) const;
 
   /** The value of the optimizer's last evaluation, for AfterEachIteration(). */
-  mutable MeasureType m_LastValue{};
+  mutable MeasureType                   m_LastValue{};
+  bool                                  m_WantsProfile{};
+  std::chrono::steady_clock::time_point m_StartOfLevel{};
 };
 
 } // namespace elastix

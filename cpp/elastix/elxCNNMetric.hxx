@@ -13,6 +13,7 @@
 #include <itkTimeProbe.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 namespace elastix
@@ -79,12 +80,30 @@ CNNMetric<TElastix>::BeforeEachResolution()
   cnnmetric::Guard([this] {
     const unsigned int level = this->m_Registration->GetAsITKBaseType()->GetCurrentLevel();
     this->SetSettings(ReadSettings(level));
+    m_WantsProfile = ReadProfile(level);
+    m_StartOfLevel = std::chrono::steady_clock::now();
     this->SetUseNumberOfSpatialSamples(HasNumberOfSpatialSamples());
 
     const auto & elastix = itk::Deref(this->GetElastix());
     const auto   index = GetMetricIndex();
     this->SetOriginalImages(elastix.GetFixedImage(std::min(index, elastix.GetNumberOfFixedImages() - 1)),
                             elastix.GetMovingImage(std::min(index, elastix.GetNumberOfMovingImages() - 1)));
+  });
+}
+
+
+template <typename TElastix>
+void
+CNNMetric<TElastix>::AfterEachResolution()
+{
+  cnnmetric::Guard([this] {
+    const unsigned int level = this->m_Registration->GetAsITKBaseType()->GetCurrentLevel();
+    if (m_WantsProfile)
+    {
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - m_StartOfLevel;
+      log::info("CNNMetric profile, resolution " + std::to_string(level) + ": " +
+                this->GetPatchMetric().GetProfile().Describe(seconds.count(), this->GetNumberOfWorkers()));
+    }
   });
 }
 
@@ -221,6 +240,19 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
   settings.gridFactor = *std::min_element(schedule[level], schedule[level] + Superclass1::ImageDimension);
   settings.gridFactor = std::max(settings.gridFactor, 1.0);
   return settings;
+}
+
+
+template <typename TElastix>
+bool
+CNNMetric<TElastix>::ReadProfile(const unsigned int level) const
+{
+  const auto profile = Read<std::string>("CNNMetricProfile", level).value_or("false");
+  if (profile != "true" && profile != "false")
+  {
+    throw cnnmetric::Error("CNNMetricProfile is \"" + profile + "\" but must be \"true\" or \"false\".");
+  }
+  return profile == "true";
 }
 
 

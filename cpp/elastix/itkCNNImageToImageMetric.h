@@ -110,6 +110,10 @@ protected:
   CNNImageToImageMetric() = default;
   ~CNNImageToImageMetric() override = default;
 
+  /** Threads of an evaluation. */
+  unsigned int
+  GetNumberOfWorkers() const;
+
 private:
   class AdvancedWarp;
   using PointCacheType = cnnmetric::PointCache<ImageDimension>;
@@ -119,9 +123,6 @@ private:
 
   typename PatchMetricType::ValidityRule
   GetValidityRule() const;
-
-  unsigned int
-  GetNumberOfWorkers() const;
 
   /** Set the transform's parameters and run work(warp, numberOfWorkers). */
   template <typename TWork>

@@ -3,6 +3,7 @@
 #define cnnmetricEvaluation_h
 
 #include "cnnmetricError.h"
+#include "cnnmetricProfile.h"
 
 #include <algorithm>
 #include <cmath>
@@ -26,6 +27,8 @@ struct Evaluation
   std::size_t numberOfPatchesInBuffer{};
   /** Those of them whose centre also maps into the moving mask. */
   std::size_t numberOfValidPatches{};
+  /** Where the time went. */
+  Profile profile{};
 };
 
 /** Dissimilarity and derivative place by place (Figure 1 of the paper). */

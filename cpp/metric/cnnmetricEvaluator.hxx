@@ -75,6 +75,8 @@ Evaluator<VDimension>::Evaluate(const WarpType &   warp,
                                 Maps * const       maps) const
 {
   const std::size_t numberOfParameters = warp.GetNumberOfParameters();
+  Profile           profile;
+  profile.evaluations = 1;
   if (maps)
   {
     maps->dissimilarity.assign(m_IsFixedPatch.size(), std::numeric_limits<float>::quiet_NaN());
@@ -82,7 +84,7 @@ Evaluator<VDimension>::Evaluate(const WarpType &   warp,
   }
 
   std::vector<Worker> workers(std::max<std::size_t>(1, std::min<std::size_t>(numberOfWorkers, blocks.size())));
-  RunWorkers(static_cast<unsigned int>(workers.size()), [&](const unsigned int number) {
+  const auto          evaluateBlocks = [&](const unsigned int number) {
     Worker & worker = workers[number];
     worker.number = number;
     worker.wantsDerivative = derivative != nullptr;
@@ -92,7 +94,11 @@ Evaluator<VDimension>::Evaluate(const WarpType &   warp,
     {
       EvaluateBlock(warp, blocks[i], worker, maps);
     }
-  });
+  };
+  {
+    const Stopwatch stopwatch(profile.all, static_cast<double>(workers.size()));
+    RunWorkers(static_cast<unsigned int>(workers.size()), evaluateBlocks);
+  }
 
   // Added in the order of the workers, not in that in which they finish, so that the sum is the same every time.
   Evaluation total;
@@ -103,6 +109,7 @@ Evaluator<VDimension>::Evaluate(const WarpType &   warp,
     total.numberOfFixedPatches += worker.sums.numberOfFixedPatches;
     total.numberOfPatchesInBuffer += worker.sums.numberOfPatchesInBuffer;
     total.numberOfValidPatches += worker.sums.numberOfValidPatches;
+    profile += worker.sums.profile;
   }
   const double scale = total.weight > 0.0 ? 1.0 / total.weight : 0.0;
   total.value *= scale;
@@ -121,6 +128,7 @@ Evaluator<VDimension>::Evaluate(const WarpType &   warp,
       }
     }
   }
+  total.profile = profile;
   CheckFinite(total, derivative, numberOfParameters, maps, m_Network->GetInformation().path);
   return total;
 }
@@ -141,6 +149,7 @@ Evaluator<VDimension>::EvaluateBlock(const WarpType &  warp,
     size[d] = m_Grid.GetReceptiveField() + m_Grid.GetStride() * (block.numberOfPatches[d] - 1);
   }
 
+  worker.sums.profile.voxels += NumberOfElements(size);
   WarpBlock(warp, firstVoxel, size, worker);
   const double weight = WeighPatches(warp, block, size, worker);
   if (weight == 0.0)
@@ -195,6 +204,7 @@ Evaluator<VDimension>::RunNetwork(const BlockType & block, const IndexType & siz
     }
   }
 
+  const Stopwatch stopwatch(worker.sums.profile.network);
   // Eq. 2: N for every patch of the block. Its derivative by every voxel of I'_m is the first factor of Eq. 5.
   const std::vector<std::int64_t> memoryOrder(size.rbegin(), size.rend());
   Network::Gradients              gradients{};
@@ -214,6 +224,7 @@ Evaluator<VDimension>::AccumulateDerivative(const WarpType &  warp,
                                             const IndexType & size,
                                             Worker &          worker) const
 {
+  const Stopwatch stopwatch(worker.sums.profile.jacobian);
   // Eq. 5: the sum over x of (dN/dI'_m(x)) grad I_m(T(x)) J_T(x), with the Jacobian of every single voxel.
   const std::size_t   numberOfVoxels = NumberOfElements(size);
   const float * const networkGradient = worker.gradient.data();
@@ -248,6 +259,7 @@ Evaluator<VDimension>::WarpBlock(const WarpType &  warp,
                                  const IndexType & size,
                                  Worker &          worker) const
 {
+  const Stopwatch   stopwatch(worker.sums.profile.warp);
   const std::size_t numberOfVoxels = NumberOfElements(size);
   worker.patches.assign(2 * numberOfVoxels, 0.0f);
   worker.inBuffer.assign(numberOfVoxels, 0.0f);

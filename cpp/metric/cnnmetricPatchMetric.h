@@ -114,6 +114,13 @@ public:
     return m_Warning;
   }
 
+  /** Where the time of the evaluations since StartLevel went. */
+  const Profile &
+  GetProfile() const
+  {
+    return m_Profile;
+  }
+
   /** One line for the log; valid after StartLevel. */
   std::string
   Describe(const SamplingRequest & request, unsigned int numberOfWorkers) const;
@@ -152,6 +159,7 @@ private:
   double                               m_GridSpacing{};
   std::string                          m_Warning{};
   std::set<std::string>                m_Warned{}; // texts, and the names of warnings that come once
+  Profile                              m_Profile{};
   unsigned int                         m_FixedChannel{};
   unsigned int                         m_BlockSize{ 0 };
   /** Tiles of the whole grid. */

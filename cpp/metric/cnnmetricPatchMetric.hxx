@@ -47,6 +47,7 @@ PatchMetric<VDimension>::StartLevel(const ImageBaseType &                      g
     return normalisation;
   };
   m_Warning.clear();
+  m_Profile = {};
   std::string ofModality;
   m_FixedChannel = m_Network->FindFixedChannel(m_Settings.fixedModality, ofModality);
   Warn(ofModality);
@@ -174,6 +175,7 @@ PatchMetric<VDimension>::Evaluate(const WarpType &        warp,
 {
   const Evaluation evaluation =
     GetEvaluator().Evaluate(warp, GetBlocks(request, generator), numberOfWorkers, derivative);
+  m_Profile += evaluation.profile;
   CheckValidPatches(evaluation, rule);
   return evaluation;
 }
@@ -188,6 +190,7 @@ PatchMetric<VDimension>::EvaluateFull(const WarpType &     warp,
                                       Maps * const         maps)
 {
   const Evaluation evaluation = GetEvaluator().Evaluate(warp, m_Tiles, numberOfWorkers, derivative, maps);
+  m_Profile += evaluation.profile;
   CheckValidPatches(evaluation, rule);
   return evaluation;
 }
