@@ -85,6 +85,9 @@ format: $(VENV)/made-dev ## format all sources
 	@$(BIN)/ruff format
 	@$(BIN)/clang-format -i $(CPP_SOURCES)
 
+bench: $(VENV)/made-dev $(VENV)/made-package ## measure speed against arithmetic, rivals and size, build/bench.md
+	@$(BIN)/python benchmarks/bench.py
+
 docs: $(VENV)/made-dev $(VENV)/made-package ## write the documentation as a site, build/site/index.html
 	@$(BIN)/python -m sphinx -q --fail-on-warning --keep-going -c docs/site . build/site
 	@echo 'build/site/index.html'
