@@ -7,8 +7,10 @@
 #include "itkAdvancedCombinationTransform.h"
 #include "itkCNNImageToImageMetric.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace itk
 {
@@ -172,13 +174,14 @@ private:
     BSplineType spline;
     for (unsigned int d = 0; d < ImageDimension; ++d)
     {
-      if (region.GetIndex(d) != 0)
+      const auto & coefficients = found->GetCoefficientImages()[d];
+      if (region.GetIndex(d) != 0 || !coefficients || !coefficients->GetBufferPointer())
       {
         return {};
       }
       spline.size[d] = static_cast<std::ptrdiff_t>(region.GetSize(d));
       spline.origin[d] = found->GetGridOrigin()[d];
-      spline.coefficients[d] = found->GetCoefficientImages()[d]->GetBufferPointer();
+      spline.coefficients[d] = coefficients->GetBufferPointer();
       for (unsigned int e = 0; e < ImageDimension; ++e)
       {
         spline.pointToIndex[d][e] = toIndex(d, e);

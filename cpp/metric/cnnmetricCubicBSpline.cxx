@@ -11,11 +11,11 @@ namespace cnnmetric
 namespace
 {
 
-/** Rows of four neighbours along x: their number, and the distance of row k from the first one. */
+/** Rows of four neighbours along x that hold the control points around a point. */
 template <unsigned int VDimension>
 constexpr unsigned int NumberOfRows = VDimension == 3 ? 16 : 4;
 
-/** Where the rows of a support are, and the product of their weights along the other axes. */
+/** Number of the first control point of every row, and the product of the weights along the other axes. */
 template <unsigned int VDimension>
 struct Rows
 {

@@ -138,6 +138,22 @@ def test_the_modality_decides_which_image_is_which(
     assert not np.allclose(first, other)
 
 
+def test_no_displacement_of_an_iteration_exceeds_its_step(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    def lengths(step: float) -> NDArray[np.float64]:
+        levels = (FieldLevel(grid_spacing=2.0, iterations=1, step=step, field_smoothing=0.0),)
+        field = register_displacement_field(fixed, moving, model=difference_model, levels=levels)
+        found: NDArray[np.float64] = np.linalg.norm(itk.array_from_image(field), axis=-1)
+        return found
+
+    half, whole = lengths(0.5), lengths(1.0)
+    np.testing.assert_allclose(whole, 2 * half, rtol=1e-4, atol=1e-6)
+    assert 0.6 < half.max() < 1.0  # mm: no more than half of a voxel
+    # Forces of average length move by a quarter of a voxel.
+    assert 0.2 < half[half > 0.05].mean() < 0.7
+
+
 def test_same_seed_same_field(fixed: Any, moving: Any, difference_model: Path) -> None:
     one, again, other = (
         itk.array_from_image(

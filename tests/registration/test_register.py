@@ -18,6 +18,8 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration.grid import choose_grid
+from cnnmetric.registration.grid import coarser_if_large
+from cnnmetric.registration.grid import content_extent
 from cnnmetric.registration.result import RegistrationResult
 from support.known_pair import ANGLE
 from support.known_pair import LANDMARK
@@ -173,6 +175,17 @@ def test_masks_of_any_type_on_any_grid_say_where_to_look(
     without, of_bytes, of_floats = errors
     assert of_bytes < 0.7 * without
     assert of_floats < 0.7 * without
+
+
+def test_linear_stages_of_large_heads_have_coarser_grids(
+    fixed: Any, difference_model: Path
+) -> None:
+    network = DissimilarityNetwork(difference_model, device="cpu")
+    assert coarser_if_large(fixed, network) == 1.0
+    large = magnified(fixed, scale=4.0, voxels=4.0)
+    expected = content_extent(large, network) / 100.0
+    assert expected > 1.2
+    assert coarser_if_large(large, network) == pytest.approx(expected)
 
 
 def magnified(image: Any, *, scale: float, voxels: float) -> Any:
