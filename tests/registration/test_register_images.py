@@ -57,10 +57,15 @@ def test_every_kind_of_image_gives_the_same(
         )
         given = fixed, padded
         assert any(given[1].GetBufferedRegion().GetIndex())
-    result = cnnmetric.register(*given, model=difference_model, **QUICK)
+    # The initial centre of a padded image lies elsewhere, and it takes many patches to end at the
+    # same place from there.
+    settings = QUICK | ({"grid_spacing": 1.0} if kind == "start index" else {})
+    result = cnnmetric.register(*given, model=difference_model, **settings)
+    if kind == "start index":
+        rigid = cnnmetric.register(fixed, moving, model=difference_model, **settings)
     found, expected = result.apply(LANDMARK), rigid.apply(LANDMARK)
-    # Bytes are coarser, and the initial centre of a padded image lies elsewhere.
-    tolerance = {"bytes": 0.1, "start index": 0.3}.get(kind, 2e-3)
+    # Bytes are coarser.
+    tolerance = {"bytes": 0.1, "start index": 0.1}.get(kind, 2e-3)
     np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
