@@ -33,6 +33,7 @@ from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.demo.anatomy import load_anatomy
 from cnnmetric.demo.phantom import make_phantom
+from cnnmetric.errors import SettingsError
 
 PARTS = ("network", "iteration", "registration", "growth", "threader")
 METHODS = ("cnn+field", "cnn", "mi+mask", "mi", "greedy", "convexadam")
@@ -89,6 +90,10 @@ def machine() -> str:
 
 def _files_of(settings: BenchSettings, folder: Path) -> list[str]:
     """Return fixed and moving image, and their label maps where there are any."""
+    for name, files in (("--pair", settings.pair), ("--labels", settings.labels)):
+        if len(files) not in (0, 2):
+            msg = f"{name} takes two files, of the fixed and the moving image, and got {len(files)}"
+            raise SettingsError(msg)
     if settings.pair:
         return [*settings.pair, *settings.labels]
     phantom = make_phantom(load_anatomy(), seed=1)
@@ -106,13 +111,16 @@ def _files_of(settings: BenchSettings, folder: Path) -> list[str]:
 def child(work: str, *arguments: str, **environment: str) -> dict[str, Any]:
     """Measure in a process of its own, so that memory and threads are its own, too."""
     command = [sys.executable, str(_FOLDER / "bench_child.py"), work, *arguments]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=_LIMIT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"not done after {_LIMIT:.0f} s"}
     if done.returncode != 0:
         return {"failed": (done.stderr.strip().splitlines() or ["no reason given"])[-1]}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -98,33 +98,37 @@ Add(const CubicBSpline<VDimension> &                      spline,
   }
 }
 
-// Only plain functions have several versions for several processors.
+// Compilers make versions for several processors of plain functions only, not of templates.
 CNNMETRIC_VECTORISED void
-Sum2D(const CubicBSpline<2> & spline, const CubicBSpline<2>::Support & support, CubicBSpline<2>::VectorType & result)
+SumVectorised(const CubicBSpline<2> &          spline,
+              const CubicBSpline<2>::Support & support,
+              CubicBSpline<2>::VectorType &    result)
 {
   Sum(spline, support, result);
 }
 
 CNNMETRIC_VECTORISED void
-Sum3D(const CubicBSpline<3> & spline, const CubicBSpline<3>::Support & support, CubicBSpline<3>::VectorType & result)
+SumVectorised(const CubicBSpline<3> &          spline,
+              const CubicBSpline<3>::Support & support,
+              CubicBSpline<3>::VectorType &    result)
 {
   Sum(spline, support, result);
 }
 
 CNNMETRIC_VECTORISED void
-Add2D(const CubicBSpline<2> &             spline,
-      const CubicBSpline<2>::Support &    support,
-      const CubicBSpline<2>::VectorType & gradient,
-      double * const                      derivative)
+AddVectorised(const CubicBSpline<2> &             spline,
+              const CubicBSpline<2>::Support &    support,
+              const CubicBSpline<2>::VectorType & gradient,
+              double * const                      derivative)
 {
   Add(spline, support, gradient, derivative);
 }
 
 CNNMETRIC_VECTORISED void
-Add3D(const CubicBSpline<3> &             spline,
-      const CubicBSpline<3>::Support &    support,
-      const CubicBSpline<3>::VectorType & gradient,
-      double * const                      derivative)
+AddVectorised(const CubicBSpline<3> &             spline,
+              const CubicBSpline<3>::Support &    support,
+              const CubicBSpline<3>::VectorType & gradient,
+              double * const                      derivative)
 {
   Add(spline, support, gradient, derivative);
 }
@@ -169,14 +173,7 @@ auto
 CubicBSpline<VDimension>::GetDisplacement(const Support & support) const -> VectorType
 {
   VectorType displacement;
-  if constexpr (VDimension == 2)
-  {
-    Sum2D(*this, support, displacement);
-  }
-  else
-  {
-    Sum3D(*this, support, displacement);
-  }
+  SumVectorised(*this, support, displacement);
   return displacement;
 }
 
@@ -187,14 +184,7 @@ CubicBSpline<VDimension>::AccumulateDerivative(const Support &    support,
                                                const VectorType & gradient,
                                                double * const     derivative) const
 {
-  if constexpr (VDimension == 2)
-  {
-    Add2D(*this, support, gradient, derivative);
-  }
-  else
-  {
-    Add3D(*this, support, gradient, derivative);
-  }
+  AddVectorised(*this, support, gradient, derivative);
 }
 
 

@@ -42,7 +42,7 @@ struct Profile
   }
 
   /** A table for the log. Time outside of the metric is that of the optimizer, and what comes before the first
-   * iteration.
+   * iteration; how much of it ran on several threads is not known.
    * \param secondsOfLevel from the beginning to the end of a resolution */
   std::string
   Describe(const double secondsOfLevel, const unsigned int numberOfThreads) const
@@ -61,7 +61,7 @@ struct Profile
     add("network", network);
     add("Jacobian", jacobian);
     add("rest of the metric", std::max(0.0, all - warp - network - jacobian));
-    add("outside of the metric", elsewhere);
+    add("outside, elapsed time", elsewhere);
     return text.str();
   }
 };

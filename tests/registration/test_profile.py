@@ -13,7 +13,7 @@ from support.elastix_cases import images
 from support.elastix_runs import log_of
 from support.elastix_runs import parameters
 
-PARTS = ("warp", "network", "Jacobian", "rest of the metric", "outside of the metric")
+PARTS = ("warp", "network", "Jacobian", "rest of the metric", "outside, elapsed time")
 
 
 def log(model: Path, folder: Path, profile: str | list[str]) -> str:

@@ -18,7 +18,6 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration.grid import choose_grid
-from cnnmetric.registration.grid import coarser_if_large
 from cnnmetric.registration.grid import content_extent
 from cnnmetric.registration.result import RegistrationResult
 from support.known_pair import ANGLE
@@ -177,15 +176,21 @@ def test_masks_of_any_type_on_any_grid_say_where_to_look(
     assert of_floats < 0.7 * without
 
 
+@pytest.mark.parametrize(("scale", "coarser"), [(2.0, False), (3.5, True)])
 def test_linear_stages_of_large_heads_have_coarser_grids(
-    fixed: Any, difference_model: Path
+    scale: float,
+    coarser: bool,
+    fixed: Any,
+    difference_model: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    network = DissimilarityNetwork(difference_model, device="cpu")
-    assert coarser_if_large(fixed, network) == 1.0
-    large = magnified(fixed, scale=4.0, voxels=4.0)
-    expected = content_extent(large, network) / 100.0
-    assert expected > 1.2
-    assert coarser_if_large(large, network) == pytest.approx(expected)
+    image = magnified(fixed, scale=scale, voxels=2.0)
+    cnnmetric.register(image, image, model=difference_model, verbose=True, **QUICK)
+    found = re.findall(r"grid spacing ([\d.]+) mm", capfd.readouterr().out)
+    extent = content_extent(image, DissimilarityNetwork(difference_model, device="cpu"))
+    assert (extent > 120.0) is coarser
+    factor = extent / 100.0 if coarser else 1.0
+    assert [float(number) for number in found] == pytest.approx([3.0 * factor, 2.0 * factor], 1e-4)
 
 
 def magnified(image: Any, *, scale: float, voxels: float) -> Any:
