@@ -88,6 +88,34 @@ Evaluate(const Network &             network,
   return { ToArray(dissimilarity, map), gradient(0), gradient(1) };
 }
 
+/** Descriptors of one block of each image, of shape (channels, patches). */
+std::tuple<ContiguousArray, ContiguousArray>
+Describe(const Network & network, const ContiguousArray & patches)
+{
+  const auto & information = network.GetInformation();
+  const auto   block = SpatialShape(patches, information.dimension, 1, "patches");
+  if (patches.shape(0) != 2)
+  {
+    throw Error("The patches have " + std::to_string(patches.shape(0)) + " channels, and need one of each image.");
+  }
+  std::vector<py::ssize_t> shape{ static_cast<py::ssize_t>(information.descriptorChannels) };
+  for (const py::ssize_t edge : block)
+  {
+    if (edge < static_cast<py::ssize_t>(information.receptiveField))
+    {
+      throw Error("The patches are smaller than the receptive field.");
+    }
+    shape.push_back((edge - information.receptiveField) / information.stride + 1);
+  }
+  const std::vector<float>          patchValues = ToVector(patches);
+  std::array<std::vector<float>, 2> descriptors;
+  {
+    const WithoutPython release;
+    network.Describe({ block.begin(), block.end() }, patchValues, descriptors);
+  }
+  return { ToArray(descriptors[0], shape), ToArray(descriptors[1], shape) };
+}
+
 } // namespace
 
 
@@ -118,6 +146,8 @@ DefineNetworkOnArrays(py::module_ & module)
                            [](const Network & network) { return network.GetInformation().lowerQuantile; })
     .def_property_readonly("upper_quantile",
                            [](const Network & network) { return network.GetInformation().upperQuantile; })
+    .def_property_readonly("descriptor_channels",
+                           [](const Network & network) { return network.GetInformation().descriptorChannels; })
     .def_property_readonly("device_report",
                            [](const Network & network) { return TextToPython(network.GetDeviceReport()); })
     .def(
@@ -132,6 +162,7 @@ DefineNetworkOnArrays(py::module_ & module)
         return channel;
       },
       py::arg("fixed_modality"))
+    .def("describe", &Describe, py::kw_only(), py::arg("patches"))
     .def("evaluate", &Evaluate, py::kw_only(), py::arg("patches"), py::arg("weights"), py::arg("gradients_wanted"));
 }
 

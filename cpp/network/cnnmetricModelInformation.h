@@ -32,6 +32,8 @@ struct ModelInformation
   std::array<std::string, 2> modalities{};
   double                     lowerQuantile{};
   double                     upperQuantile{};
+  /** Channels of the descriptors whose negative product the dissimilarity is; 0 if the model has none. */
+  unsigned int descriptorChannels{};
 
   /** The channel of the fixed image, 0 or 1; the moving image is the other one. The first channel that fits is taken.
    * \param fixedModality name of the fixed image's modality, in letters of any case; empty for the first channel

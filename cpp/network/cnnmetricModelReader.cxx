@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <iterator>
 #include <vector>
 
 namespace cnnmetric
@@ -82,7 +84,32 @@ private:
 };
 
 
-void
+/** Channels of the output of this number; 0 if the file leaves them open. */
+unsigned int
+ChannelsOfOutput(const OrtSession & session, const std::size_t output)
+{
+  OrtTypeInfo * type = nullptr;
+  Check(Api().SessionGetOutputTypeInfo(&session, output, &type));
+  const Handle<OrtTypeInfo>         owner(type, Api().ReleaseTypeInfo);
+  const OrtTensorTypeAndShapeInfo * tensor = nullptr;
+  Check(Api().CastTypeInfoToTensorInfo(type, &tensor));
+  std::size_t axes = 0;
+  if (tensor)
+  {
+    Check(Api().GetDimensionsCount(tensor, &axes));
+  }
+  std::vector<std::int64_t> edges(axes);
+  if (axes > 1)
+  {
+    Check(Api().GetDimensions(tensor, edges.data(), axes));
+  }
+  constexpr std::int64_t most = 1 << 16;
+  return axes > 1 && edges[1] > 0 && edges[1] <= most ? static_cast<unsigned int>(edges[1]) : 0;
+}
+
+/** Check the names of inputs and outputs.
+ * \return the number of channels of the descriptors; 0 if there are none */
+unsigned int
 CheckTensorNames(const OrtSession & session, const std::string & path)
 {
   OrtAllocator * allocator = nullptr;
@@ -116,6 +143,15 @@ CheckTensorNames(const OrtSession & session, const std::string & path)
   require(outputs, "output", "dissimilarity");
   require(outputs, "output", "gradient_first");
   require(outputs, "output", "gradient_second");
+
+  const auto channels = [&](const char * const name) {
+    const auto found = std::find(outputs.begin(), outputs.end(), name);
+    return found == outputs.end()
+             ? 0u
+             : ChannelsOfOutput(session, static_cast<std::size_t>(std::distance(outputs.begin(), found)));
+  };
+  const unsigned int first = channels("descriptor_first");
+  return first == channels("descriptor_second") ? first : 0u;
 }
 
 } // namespace
@@ -171,7 +207,7 @@ ReadModelInformation(const OrtSession & session, const std::string & path)
   {
     throw ModelError(reader.Damaged("sign", sign) + "'dissimilarity'");
   }
-  CheckTensorNames(session, path);
+  information.descriptorChannels = CheckTensorNames(session, path);
   return information;
 }
 

@@ -6,7 +6,7 @@
 #include "cnnmetricModelFile.h"
 #include "cnnmetricModelReader.h"
 #include "cnnmetricOnnxRuntime.h"
-#include "cnnmetricOperators.h"
+#include "cnnmetricSession.h"
 
 #include <algorithm>
 #include <cmath>
@@ -23,93 +23,6 @@ namespace
 
 using namespace onnxruntime;
 
-using SessionOptions = Handle<OrtSessionOptions>;
-using Session = Handle<OrtSession>;
-
-SessionOptions
-MakeOptions(const unsigned int threadsPerCall)
-{
-  OrtSessionOptions * created = nullptr;
-  Check(Api().CreateSessionOptions(&created));
-  SessionOptions options(created, Api().ReleaseSessionOptions);
-  Check(Api().SetIntraOpNumThreads(options.get(), static_cast<int>(threadsPerCall)));
-  Check(Api().SetInterOpNumThreads(options.get(), 1));
-  Check(Api().SetSessionGraphOptimizationLevel(options.get(), ORT_ENABLE_ALL));
-  // Threads that spin while they wait would steal the cores from the warp, which runs between two calls.
-  Check(Api().AddSessionConfigEntry(options.get(), "session.intra_op.allow_spinning", "0"));
-  return options;
-}
-
-void
-AddCuda(OrtSessionOptions & options, const int deviceIndex)
-{
-  OrtCUDAProviderOptionsV2 * created = nullptr;
-  Check(Api().CreateCUDAProviderOptions(&created));
-  const Handle<OrtCUDAProviderOptionsV2> cuda(created, Api().ReleaseCUDAProviderOptions);
-  const std::string                      index = std::to_string(deviceIndex);
-  const char * const                     key = "device_id";
-  const char * const                     value = index.c_str();
-  Check(Api().UpdateCUDAProviderOptions(cuda.get(), &key, &value, 1));
-  Check(Api().SessionOptionsAppendExecutionProvider_CUDA_V2(&options, cuda.get()));
-}
-
-/** Number of the GPU: 0 for "cuda", 1 for "cuda:1", -1 for "auto" and "cpu". Throws Error for anything else. */
-int
-ParseDevice(const std::string & device)
-{
-  if (device == "auto" || device == "cpu")
-  {
-    return -1;
-  }
-  if (device == "cuda")
-  {
-    return 0;
-  }
-  const std::string prefix = "cuda:";
-  const std::string digits = device.substr(std::min(device.size(), prefix.size()));
-  if (device.compare(0, prefix.size(), prefix) != 0 || digits.empty() || digits.size() > 3 ||
-      digits.find_first_not_of("0123456789") != std::string::npos)
-  {
-    throw Error(
-      "Device '" + device +
-      "' is not known. CNNMetricDevice must be \"auto\", \"cpu\" or \"cuda:N\" with N the number of the GPU.");
-  }
-  return std::stoi(digits);
-}
-
-Session
-OpenSession(const std::string & path, const OrtSessionOptions & options)
-{
-  OrtSession * created = nullptr;
-  Check(Api().CreateSession(Environment(), path.c_str(), &options, &created));
-  return Session(created, Api().ReleaseSession);
-}
-
-Session
-OpenOnCpu(const std::string & path, const unsigned int threadsPerCall)
-{
-  const SessionOptions options = MakeOptions(threadsPerCall);
-  AddOperators(*options);
-  try
-  {
-    return OpenSession(path, *options);
-  }
-  catch (const Error & error)
-  {
-    throw ModelError(
-      "Model '" + path +
-      "' is not a readable ONNX file (truncated, or of another kind). ONNX Runtime says: " + error.what());
-  }
-}
-
-Session
-OpenOnGpu(const std::string & path, const unsigned int threadsPerCall, const int deviceIndex)
-{
-  const SessionOptions options = MakeOptions(threadsPerCall);
-  AddCuda(*options, deviceIndex);
-  return OpenSession(path, *options);
-}
-
 /** The beginning of a text, without line breaks, for a line of the log. ONNX Runtime's messages have several lines. */
 std::string
 InOneLine(std::string text)
@@ -119,8 +32,26 @@ InOneLine(std::string text)
   return text.size() <= longest ? text : text.substr(0, longest) + "...";
 }
 
+using Shape = std::vector<std::int64_t>;
+
+/** An output of the graph, and where it goes. */
+struct Output
+{
+  const char *         name{};
+  std::vector<float> * values{};
+  Shape                shape{};
+};
+
+Shape
+InputShape(const Shape & blockShape)
+{
+  Shape shape{ 1, 2 };
+  shape.insert(shape.end(), blockShape.begin(), blockShape.end());
+  return shape;
+}
+
 std::int64_t
-Product(const std::vector<std::int64_t> & values)
+Product(const Shape & values)
 {
   return std::accumulate(values.begin(), values.end(), std::int64_t{ 1 }, std::multiplies<std::int64_t>());
 }
@@ -147,6 +78,76 @@ struct Network::Implementation
   Handle<OrtMemoryInfo> memoryInfo{ nullptr, Api().ReleaseMemoryInfo };
   ModelInformation      information{};
   std::string           deviceReport{};
+
+  /** Shape of a tensor with one number per patch of a block. */
+  Shape
+  MapShape(const Shape & blockShape) const
+  {
+    Shape shape{ 1, 1 };
+    std::transform(blockShape.begin(), blockShape.end(), std::back_inserter(shape), [this](const std::int64_t edge) {
+      return (edge - information.receptiveField) / information.stride + 1;
+    });
+    return shape;
+  }
+
+  /** A tensor that is a view of the caller's numbers, so that nothing is copied. */
+  Handle<OrtValue>
+  View(const void * const              data,
+       const std::size_t               bytes,
+       const Shape &                   shape,
+       const ONNXTensorElementDataType type) const
+  {
+    OrtValue * value = nullptr;
+    Check(Api().CreateTensorWithDataAsOrtValue(
+      memoryInfo.get(), const_cast<void *>(data), bytes, shape.data(), shape.size(), type, &value));
+    return Handle<OrtValue>(value, Api().ReleaseValue);
+  }
+
+  Handle<OrtValue>
+  View(const std::vector<float> & values, const Shape & shape) const
+  {
+    return View(values.data(), values.size() * sizeof(float), shape, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+  }
+
+  /** Evaluate one block, and fill the outputs. */
+  void
+  Run(const Shape &               blockShape,
+      const std::vector<float> &  patches,
+      const std::vector<float> &  weights,
+      const std::array<bool, 2> & wanted,
+      const std::vector<Output> & outputs) const
+  {
+    const auto patchesValue = View(patches, InputShape(blockShape));
+    const auto weightsValue = View(weights, MapShape(blockShape));
+    const auto wantedValue = View(wanted.data(), sizeof(wanted), { 2 }, ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL);
+    const std::array<const char *, 3>     inputNames{ "patches", "weights", "gradients_wanted" };
+    const std::array<const OrtValue *, 3> inputs{ patchesValue.get(), weightsValue.get(), wantedValue.get() };
+
+    std::vector<Handle<OrtValue>> views;
+    std::vector<OrtValue *>       values;
+    std::vector<const char *>     names;
+    for (const Output & output : outputs)
+    {
+      views.push_back(View(*output.values, output.shape));
+      values.push_back(views.back().get());
+      names.push_back(output.name);
+    }
+    try
+    {
+      Check(Api().Run(session.get(),
+                      nullptr,
+                      inputNames.data(),
+                      inputs.data(),
+                      inputs.size(),
+                      names.data(),
+                      names.size(),
+                      values.data()));
+    }
+    catch (const Error & error)
+    {
+      throw Error("ONNX Runtime failed to evaluate model '" + information.path + "': " + error.what());
+    }
+  }
 };
 
 
@@ -266,70 +267,20 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
                   const Gradients &                 gradients) const
 {
   const auto & self = *m_Implementation;
-
-  std::vector<std::int64_t> inputShape{ 1, 2 };
-  std::vector<std::int64_t> patchShape{ 1, 1 };
-  for (const std::int64_t edge : blockShape)
-  {
-    inputShape.push_back(edge);
-    patchShape.push_back((edge - self.information.receptiveField) / self.information.stride + 1);
-  }
-  dissimilarity.resize(static_cast<std::size_t>(Product(patchShape)));
-
-  // The tensors are views of the caller's vectors, so nothing is copied.
-  const auto viewBytes = [&self](const void *                      data,
-                                 const std::size_t                 bytes,
-                                 const std::vector<std::int64_t> & shape,
-                                 const ONNXTensorElementDataType   type) {
-    OrtValue * value = nullptr;
-    Check(Api().CreateTensorWithDataAsOrtValue(
-      self.memoryInfo.get(), const_cast<void *>(data), bytes, shape.data(), shape.size(), type, &value));
-    return Handle<OrtValue>(value, Api().ReleaseValue);
-  };
-  const auto view = [&viewBytes](const std::vector<float> & values, const std::vector<std::int64_t> & shape) {
-    return viewBytes(values.data(), values.size() * sizeof(float), shape, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
-  };
-  const std::array<bool, 2> wanted{ gradients[0] != nullptr, gradients[1] != nullptr };
-  const auto                patchesValue = view(patches, inputShape);
-  const auto                weightsValue = view(weights, patchShape);
-  const auto wantedValue = viewBytes(wanted.data(), sizeof(wanted), { 2 }, ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL);
-
-  std::vector<Handle<OrtValue>> outputValues;
-  std::vector<const char *>     outputNames{ "dissimilarity" };
-  outputValues.push_back(view(dissimilarity, patchShape));
-  std::vector<std::int64_t> gradientShape = inputShape;
+  const Shape  map = self.MapShape(blockShape);
+  dissimilarity.resize(static_cast<std::size_t>(Product(map)));
+  std::vector<Output> outputs{ { "dissimilarity", &dissimilarity, map } };
+  Shape               gradientShape = InputShape(blockShape);
   gradientShape[1] = 1;
   for (unsigned int image = 0; image < gradients.size(); ++image)
   {
     if (gradients[image])
     {
       gradients[image]->resize(patches.size() / 2);
-      outputValues.push_back(view(*gradients[image], gradientShape));
-      outputNames.push_back(image == 0 ? "gradient_first" : "gradient_second");
+      outputs.push_back({ image == 0 ? "gradient_first" : "gradient_second", gradients[image], gradientShape });
     }
   }
-  std::vector<OrtValue *> outputs;
-  std::transform(outputValues.begin(), outputValues.end(), std::back_inserter(outputs), [](const auto & value) {
-    return value.get();
-  });
-
-  const std::array<const char *, 3>     inputNames{ "patches", "weights", "gradients_wanted" };
-  const std::array<const OrtValue *, 3> inputs{ patchesValue.get(), weightsValue.get(), wantedValue.get() };
-  try
-  {
-    Check(Api().Run(self.session.get(),
-                    nullptr,
-                    inputNames.data(),
-                    inputs.data(),
-                    inputs.size(),
-                    outputNames.data(),
-                    outputs.size(),
-                    outputs.data()));
-  }
-  catch (const Error & error)
-  {
-    throw Error("ONNX Runtime failed to evaluate model '" + self.information.path + "': " + error.what());
-  }
+  self.Run(blockShape, patches, weights, { gradients[0] != nullptr, gradients[1] != nullptr }, outputs);
   CheckFinite(dissimilarity, "dissimilarities", self.information.path);
   for (const auto * const gradient : gradients)
   {
@@ -337,6 +288,34 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
     {
       CheckFinite(*gradient, "gradients", self.information.path);
     }
+  }
+}
+
+void
+Network::Describe(const std::vector<std::int64_t> &   blockShape,
+                  const std::vector<float> &          patches,
+                  std::array<std::vector<float>, 2> & descriptors) const
+{
+  const auto & self = *m_Implementation;
+  if (self.information.descriptorChannels == 0)
+  {
+    throw Error("Model '" + self.information.path + "' has no descriptors of single images.");
+  }
+  Shape                    shape = self.MapShape(blockShape);
+  const std::vector<float> weights(static_cast<std::size_t>(Product(shape)));
+  shape[1] = self.information.descriptorChannels;
+  for (auto & values : descriptors)
+  {
+    values.resize(static_cast<std::size_t>(Product(shape)));
+  }
+  self.Run(blockShape,
+           patches,
+           weights,
+           { false, false },
+           { { "descriptor_first", &descriptors[0], shape }, { "descriptor_second", &descriptors[1], shape } });
+  for (const auto & values : descriptors)
+  {
+    CheckFinite(values, "descriptors", self.information.path);
   }
 }
 

@@ -80,6 +80,14 @@ public:
            std::vector<float> &              dissimilarity,
            const Gradients &                 gradients) const;
 
+  /** Descriptors of one block of each image, of a model that has them: N(P) is minus their product. Throws as Evaluate.
+   * \param blockShape, patches as for Evaluate
+   * \param[out] descriptors of the first and of the second modality, for each channel one number per patch */
+  void
+  Describe(const std::vector<std::int64_t> &   blockShape,
+           const std::vector<float> &          patches,
+           std::array<std::vector<float>, 2> & descriptors) const;
+
 private:
   struct Implementation;
   std::unique_ptr<Implementation> m_Implementation;

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -227,6 +228,44 @@ class DissimilarityNetwork:
         weights = np.ones(self.map_shape(patches.shape[1:]), dtype=np.float32)
         return self._evaluate(patches, weights, (None, None))
 
+    @property
+    def has_descriptors(self) -> bool:
+        """Whether the model describes every image by itself, as :meth:`describe` needs it."""
+        return bool(self._network.descriptor_channels)
+
+    def describe(
+        self, first: ArrayLike, second: ArrayLike, *, normalised: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the vectors that the model compares patches by: N(P) = -sum over channels.
+
+        Parameters
+        ----------
+        first, second, normalised
+            As for calling the network. What is described of one does not depend on the other.
+
+        Returns
+        -------
+        tuple[NDArray[np.float32], NDArray[np.float32]]
+            Of the patches of both arrays, of shape ``(channels, *map_shape)``.
+
+        Raises
+        ------
+        DataError
+            As for calling the network.
+        MetricError
+            If the model has no descriptors (:attr:`has_descriptors`), or ONNX Runtime fails.
+        """
+        patches, _ = self._patches(first, second, normalised)
+        shape = self.map_shape(patches.shape[1:])
+        found = [
+            np.empty((self._network.descriptor_channels, *shape), dtype=np.float32) for _ in _NAMES
+        ]
+        for part, voxels in self._blocks(shape):
+            of_block = self._network.describe(patches=patches[:, *voxels])
+            for descriptors, values in zip(found, of_block, strict=True):
+                descriptors[:, *part] = values
+        return found[0], found[1]
+
     def map_and_gradient(
         self,
         first: ArrayLike,
@@ -324,6 +363,12 @@ class DissimilarityNetwork:
         ]
         return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
 
+    def _blocks(
+        self, shape: tuple[int, ...]
+    ) -> Iterator[tuple[network_input.Slices, network_input.Slices]]:
+        """Return slices of a map, and of the voxels that each of them is of."""
+        return network_input.blocks(shape, receptive_field=self.receptive_field, stride=self.stride)
+
     def _evaluate(
         self,
         images: NDArray[np.float32],
@@ -332,10 +377,7 @@ class DissimilarityNetwork:
     ) -> NDArray[np.float32]:
         """Return the map and add to the gradients that are given, block by block."""
         values = np.empty(weights.shape, dtype=np.float32)
-        blocks = network_input.blocks(
-            weights.shape, receptive_field=self.receptive_field, stride=self.stride
-        )
-        for patches, voxels in blocks:
+        for patches, voxels in self._blocks(weights.shape):
             values[patches], *of_block = self._network.evaluate(
                 patches=images[:, *voxels],
                 weights=weights[patches],

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 from cnnmetric.metric import normalisation
+
+Slices: TypeAlias = tuple[slice, ...]
 
 # 101 voxels an axis in 3D. ONNX Runtime lays out a convolution as a matrix, of 0.4 GB for such a
 # block; larger ones cost memory in proportion, and save less than a tenth of the time.
@@ -76,7 +79,7 @@ def check_normalised(array: NDArray[np.floating[Any]], *, name: str) -> None:
 
 def blocks(
     shape: tuple[int, ...], *, receptive_field: int, stride: int
-) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+) -> Iterator[tuple[Slices, Slices]]:
     """Cut a map into blocks of about equal size, as few as the memory allows.
 
     Parameters

@@ -41,11 +41,14 @@ class LayerNodes(GraphBuilder):
     similarities
         The module of self-similarities that the module uses, if any: their nodes are calls of the
         functions of `cnnmetric.training.export.functions`.
+    descriptors
+        Names of what the module marks as such, in the order of its images.
     """
 
     def __init__(self, module: nn.Module, *, source: str, channels: int, dimension: int) -> None:
         super().__init__({source: channels})
         self.similarities: Similarities | None = None
+        self.descriptors: list[str] = []
         self.module = module
         self._source = source
         self.dimension = dimension

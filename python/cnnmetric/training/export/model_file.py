@@ -105,6 +105,10 @@ def build_model(network: PatchNetwork, description: ModelDescription) -> onnx.Mo
             _tensor("dissimilarity", 1, "m", network.dimension),
             # Empty where they are not wanted, so that their sizes are not the input's.
             *(_tensor(name, 1, f"{name}_", network.dimension, f"{name}_B") for name in GRADIENTS),
+            *(
+                _tensor(name, channels, "m", network.dimension)
+                for name, channels in content.descriptor_channels.items()
+            ),
         ],
         initializer=content.constants,
     )

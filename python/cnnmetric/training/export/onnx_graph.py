@@ -19,6 +19,7 @@ from cnnmetric.training.networks.architecture import PatchNetwork
 
 # By channel of ``patches``.
 GRADIENTS = ("gradient_first", "gradient_second")
+DESCRIPTORS = ("descriptor_first", "descriptor_second")
 
 
 class GradientGraph(ReverseSweep):
@@ -33,8 +34,11 @@ class GradientGraph(ReverseSweep):
     ----------
     nodes, constants
         For ``onnx.helper.make_graph``: input ``patches``, ``weights`` and ``gradients_wanted``,
-        output ``dissimilarity``, ``gradient_first`` and ``gradient_second``
+        output ``dissimilarity``, ``gradient_first`` and ``gradient_second``, and of networks that
+        have descriptors ``descriptor_first`` and ``descriptor_second``
         (docs/reference/model-format.md).
+    descriptor_channels
+        Numbers of channels of the descriptors, by their names; empty if there are none.
 
     Raises
     ------
@@ -47,6 +51,10 @@ class GradientGraph(ReverseSweep):
         self.declare("weights", 1)
         scores = self.trace()
         self._emit("Identity", [scores], channels=1, name="dissimilarity")
+        self.descriptor_channels: dict[str, int] = {}
+        for name, value in zip(DESCRIPTORS, self.descriptors, strict=False):
+            self.descriptor_channels[name] = self._channels[value]
+            self._emit("Identity", [value], channels=self._channels[value], name=name)
         for image, name in enumerate(GRADIENTS):
             self._branch(scores, image, name)
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from cnnmetric.training.export.layer_nodes import LayerNodes
 from cnnmetric.training.export.layer_nodes import unknown
+from cnnmetric.training.networks.architecture import Descriptor
 from cnnmetric.training.networks.similarities import Similarities
 
 Handler = Callable[..., str]
@@ -91,6 +92,8 @@ class ReverseSweep(LayerNodes):
             return self._maximum_pool(module, x)
         if isinstance(module, nn.ReLU):
             return self._relu(x)
+        if isinstance(module, Descriptor):
+            self.descriptors.append(x)
         if isinstance(module, nn.Identity):
             return x
         if isinstance(module, Similarities):
@@ -245,4 +248,6 @@ class ReverseSweep(LayerNodes):
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Similarities) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, Similarities | Descriptor) or super().is_leaf_module(
+            m, module_qualified_name
+        )

@@ -108,6 +108,13 @@ def check_dimension(dimension: int) -> None:
         raise SettingsError(msg)
 
 
+class Descriptor(nn.Identity):
+    """Marks the vectors that a network compares two patches by: the export makes them outputs.
+
+    The network's score has to be minus the sum over channels of the product of the two.
+    """
+
+
 class PatchNetwork(nn.Module):
     """A network that scores every patch of its blocks: what export and metric rely on.
 

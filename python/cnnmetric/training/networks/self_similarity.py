@@ -16,6 +16,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from cnnmetric.training.networks.architecture import Descriptor
 from cnnmetric.training.networks.architecture import Layer
 from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.networks.architecture import check_dimension
@@ -73,6 +74,7 @@ class SelfSimilarityNetwork(PatchNetwork):
         self.stride = stride((*fixed, *layers))
         convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
         self.rectifier = nn.ReLU()
+        self.descriptor = Descriptor()
         first = layers[0]
         self.first = convolution(sum(groups), first.channels, first.kernel, first.stride)
         self.convolutions = nn.ModuleList(
@@ -113,4 +115,6 @@ class SelfSimilarityNetwork(PatchNetwork):
         features: torch.Tensor = self.first(self.similarities(image))
         for convolution in self.convolutions:
             features = convolution(self.rectifier(features))
-        return features / torch.sqrt((features * features).sum(1, keepdim=True) + SHORTEST**2)
+        length = torch.sqrt((features * features).sum(1, keepdim=True) + SHORTEST**2)
+        unit: torch.Tensor = self.descriptor(features / length)
+        return unit
