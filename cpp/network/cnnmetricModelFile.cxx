@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cnnmetricModelFile.h"
 
+#include "cnnmetricChecksum.h"
 #include "cnnmetricError.h"
 #include "cnnmetricProtocolBuffer.h"
 
@@ -305,6 +306,7 @@ CheckModelFile(const std::string & path)
   {
     throw ModelError("Model file '" + path + "' cannot be read. Check its permissions.");
   }
+  CheckChecksum(bytes, path);
   ModelFile model(path);
   ForEachField(bytes, [&model](const Field & field) {
     if (field.number == number::ModelGraph)

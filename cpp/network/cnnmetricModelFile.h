@@ -7,7 +7,7 @@
 namespace cnnmetric
 {
 
-/** Check the numbers and the operators in a model file before ONNX Runtime opens it; throws ModelError.
+/** Check checksum, numbers and the operators in a model file before ONNX Runtime opens it; throws ModelError.
  *
  * With damaged numbers a network computes NaN or, behind a ReLU, wrong values without NaN. A division of whole numbers
  * by -1 can end the process, and a loop may never end: ONNX Runtime calculates with constants when it opens the file.

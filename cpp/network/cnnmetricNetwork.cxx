@@ -201,6 +201,37 @@ Network::Network(const std::string & path, const std::string & device, const uns
   OrtMemoryInfo * memoryInfo = nullptr;
   Check(Api().CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memoryInfo));
   self.memoryInfo.reset(memoryInfo);
+  CheckSizes();
+}
+
+void
+Network::CheckSizes() const
+{
+  const ModelInformation & model = GetInformation();
+  try
+  {
+    for (const unsigned int more : { 0u, model.stride })
+    {
+      const std::vector<std::int64_t> shape(model.dimension, model.receptiveField + more);
+      constexpr std::int64_t          most = 1 << 27; // 512 voxels an axis
+      if (Product(shape) > most)
+      {
+        throw Error("No network of this kind has as large ones.");
+      }
+      const std::vector<float> patches(2 * static_cast<std::size_t>(Product(shape)), 0.5f);
+      const Shape              map = m_Implementation->MapShape(shape);
+      const std::vector<float> weights(static_cast<std::size_t>(Product(map)), 1.0f);
+      std::vector<float>       dissimilarity(weights.size());
+      m_Implementation->Run(shape, patches, weights, { false, false }, { { "dissimilarity", &dissimilarity, map } });
+    }
+  }
+  catch (const Error & error)
+  {
+    throw ModelError("Model '" + model.path + "' cannot be evaluated with the receptive field of " +
+                     std::to_string(model.receptiveField) + " and the stride of " + std::to_string(model.stride) +
+                     " voxels that its metadata name. Its file is damaged, or they are wrong; export it again. " +
+                     error.what());
+  }
 }
 
 Network::~Network() = default;

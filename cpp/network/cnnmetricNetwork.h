@@ -89,6 +89,10 @@ public:
            std::array<std::vector<float>, 2> & descriptors) const;
 
 private:
+  /** Evaluate one patch and two along each axis; throws ModelError if the metadata say something else of them. */
+  void
+  CheckSizes() const;
+
   struct Implementation;
   std::unique_ptr<Implementation> m_Implementation;
 };

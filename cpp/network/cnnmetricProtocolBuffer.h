@@ -2,6 +2,7 @@
 #ifndef cnnmetricProtocolBuffer_h
 #define cnnmetricProtocolBuffer_h
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -67,6 +68,13 @@ public:
       default:
         return false;
     }
+  }
+
+  /** Number of bytes that have not been read yet. */
+  std::size_t
+  Left() const
+  {
+    return m_Rest.size();
   }
 
 private:

@@ -18,6 +18,7 @@ import cnnmetric
 from support.elastix_runs import parameters
 from support.elastix_runs import register
 from support.metric_images import subject
+from support.metric_images import unsealed
 from support.scripts import run_script
 
 Change = Callable[[NDArray[Any]], NDArray[Any]]
@@ -35,7 +36,7 @@ def arrays(scale: float = 1.0) -> list[NDArray[np.float64]]:
 
 def with_weights(source: Path, target: Path, change: Change, *, layer: int = 0) -> Path:
     """Copy a model with other numbers in the weights of a layer."""
-    model = onnx.load(source)
+    model = unsealed(source)
     weights = [item for item in model.graph.initializer if len(item.dims) == 5][layer]
     changed = change(numpy_helper.to_array(weights).copy())
     weights.CopyFrom(numpy_helper.from_array(changed, weights.name))
@@ -92,7 +93,7 @@ def tensor(how: str, value: float) -> onnx.TensorProto:
 def test_every_place_of_numbers_is_read(
     how: str, place: str, small_model: Path, tmp_path: Path
 ) -> None:
-    model = onnx.load(small_model)
+    model = unsealed(small_model)
     graph = model.graph
     if place == "branch":
         choices = [node for node in graph.node if node.op_type == "If"]
@@ -107,7 +108,7 @@ def test_every_place_of_numbers_is_read(
 
 
 def test_infinite_bound_is_no_damage(small_model: Path, tmp_path: Path) -> None:
-    model = onnx.load(small_model)
+    model = unsealed(small_model)
     bound = numpy_helper.from_array(np.array(np.inf, dtype=np.float32), "bound")
     model.graph.initializer.append(bound)
     onnx.save(model, tmp_path / "bound.onnx")
@@ -202,7 +203,7 @@ def test_division_that_ends_the_process(tmp_path: Path) -> None:
 def test_file_of_texts_that_are_no_texts(
     images: tuple[Any, Any], small_model: Path, tmp_path: Path
 ) -> None:
-    content = small_model.read_bytes()
+    content = unsealed(small_model).SerializeToString()
     damaged = tmp_path / "damaged.onnx"
     assert b"Conv" in content
     damaged.write_bytes(content.replace(b"Conv", b"Co\xffv"))
@@ -226,7 +227,7 @@ def test_loop_may_never_end(
     counter, before, after = of("i", number, []), of("before", truth, []), of("after", truth, [])
     body = onnx.helper.make_graph([goes_on], "body", [counter, before], [after])
     loop = onnx.helper.make_node("Loop", ["", ""], [], body=body)
-    model = onnx.load(small_model)
+    model = unsealed(small_model)
     if place == "function":
         opsets = [onnx.helper.make_opsetid("", 13)]
         function = onnx.helper.make_function("own", "forever", [], [], [loop], opsets)

@@ -19,6 +19,7 @@ from support.metric_images import ball_mask
 from support.metric_images import empty_image
 from support.metric_images import image_of
 from support.metric_images import subject
+from support.metric_images import unsealed
 from support.metric_images import write_small_model
 
 
@@ -34,7 +35,7 @@ def moving() -> Any:
 
 def changed_model(source: Path, target: Path, **metadata: str | None) -> Path:
     """Copy a model with other metadata; None removes a key."""
-    model = onnx.load(source)
+    model = unsealed(source)
     kept = {entry.key: entry.value for entry in model.metadata_props}
     for name, value in metadata.items():
         kept.pop(f"cnnmetric.{name}")
@@ -244,7 +245,7 @@ def test_object_oriented_interface_gives_the_reason_too(fixed: Any, moving: Any)
 def test_model_without_a_tensor_that_the_format_names(
     kind: str, name: str, small_model: Path, tmp_path: Path
 ) -> None:
-    model = onnx.load(small_model)
+    model = unsealed(small_model)
     for value in getattr(model.graph, kind):
         if value.name == name:
             value.name = "renamed"
@@ -287,7 +288,7 @@ def test_failure_of_onnx_runtime_keeps_its_words(
     threads: str, fixed: Any, moving: Any, small_model: Path, tmp_path: Path
 ) -> None:
     # A graph that loads, and cannot be evaluated: no block has 5 x 5 x 5 voxels.
-    model = onnx.load(small_model)
+    model = unsealed(small_model)
     for node in model.graph.node:
         node.input[:] = ["narrowed" if name == "patches" else name for name in node.input]
     shape = onnx.helper.make_tensor("five", onnx.TensorProto.INT64, [5], [1, 2, 5, 5, 5])

@@ -10,10 +10,12 @@ from typing import cast
 
 import itk
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cnnmetric.training.export.model_file import CHECKSUM
 from cnnmetric.training.export.model_file import ModelDescription
 from cnnmetric.training.export.model_file import export_model
 from cnnmetric.training.networks.architecture import TwoChannelNetwork
@@ -155,6 +157,15 @@ def write_small_model(
     )
     export_model(network, path, description)
     return path
+
+
+def unsealed(path: Path) -> onnx.ModelProto:
+    """Return a model without its checksum, to be changed and written again."""
+    model = onnx.load(path)
+    kept = {entry.key: entry.value for entry in model.metadata_props}
+    assert kept.pop(CHECKSUM, None)
+    onnx.helper.set_model_props(model, kept)
+    return model
 
 
 def write_difference_model(path: Path, *, dimension: int = 3) -> Path:

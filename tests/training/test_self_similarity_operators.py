@@ -20,6 +20,7 @@ from cnnmetric.training.export.model_file import export_model
 from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
 from cnnmetric.training.networks.similarity_names import SIMILARITIES
 from cnnmetric.training.networks.similarity_names import Similarity
+from support.metric_images import unsealed
 from support.training_images import self_similarity_layers
 
 GROUPS: dict[str, tuple[Similarity, ...]] = {
@@ -92,7 +93,7 @@ def test_two_threads_give_the_same_bits_every_time(model: Path) -> None:
 
 def with_attribute(model: Path, path: Path, name: str, value: Any) -> Path:
     """Copy a model with another attribute of its self-similarities."""
-    changed = onnx.load(model)
+    changed = unsealed(model)
     for node in changed.graph.node:
         if node.op_type == operators.FORWARD:
             (old,) = [item for item in node.attribute if item.name == name]

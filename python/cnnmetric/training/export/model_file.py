@@ -7,6 +7,7 @@ The format is that of docs/reference/model-format.md.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
@@ -31,6 +32,7 @@ from cnnmetric.training.networks.architecture import PatchNetwork
 
 FORMAT_VERSION = 1
 IR_VERSION = 8
+CHECKSUM = "cnnmetric.checksum"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +86,19 @@ def export_model(network: PatchNetwork, path: Path, description: ModelDescriptio
         raise ModelError(msg)
     model = build_model(network, description)
     onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString()
+    content = sealed(model.SerializeToString())
     check_parity(network, content, name=str(path))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def sealed(content: bytes) -> bytes:
+    """Return a serialised model with a checksum of it at its end."""
+    # Messages that follow each other are one: the entry is added to the metadata.
+    entry = onnx.ModelProto()
+    helper.set_model_props(entry, {CHECKSUM: f"{zlib.crc32(content):08x}"})
+    end: bytes = entry.SerializeToString()
+    return content + end
 
 
 def build_model(network: PatchNetwork, description: ModelDescription) -> onnx.ModelProto:

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model file that is not what was written is refused, and so is one whose metadata do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from cnnmetric.errors import ModelError
+from cnnmetric.metric.network import DissimilarityNetwork
+from cnnmetric.training.export.model_file import CHECKSUM
+from support.metric_images import unsealed
+from support.metric_images import write_small_model
+
+FLIPS = 300
+
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_model(tmp_path_factory.mktemp("models") / "small.onnx")
+
+
+def opened(path: Path) -> DissimilarityNetwork:
+    return DissimilarityNetwork(path, device="cpu", number_of_threads=1)
+
+
+def test_a_flipped_bit_is_noticed_or_changes_nothing(small_model: Path, tmp_path: Path) -> None:
+    content = small_model.read_bytes()
+    pair = np.random.default_rng(0).random((2, 21, 21, 21), dtype=np.float32)
+    true = opened(small_model)(*pair, normalised=True)
+    random = np.random.default_rng(1)
+    places = [*random.integers(0, len(content), FLIPS), *range(len(content) - 40, len(content))]
+    damaged = tmp_path / "damaged.onnx"
+    refused = 0
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(random.integers(8))
+        damaged.write_bytes(changed)
+        try:
+            found = opened(damaged)(*pair, normalised=True)
+        except ModelError:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(found, true)
+    assert refused > 0.9 * FLIPS
+
+
+def test_a_changed_file_is_named_with_what_to_do(small_model: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.onnx"
+    changed.write_bytes(small_model.read_bytes().replace(b"T1,T2", b"T1,T3"))
+    with pytest.raises(ModelError, match=r"changed\.onnx' is not what was written.*remove the met"):
+        opened(changed)
+    # So is one to which something was added.
+    more = onnx.ModelProto(doc_string="later").SerializeToString()
+    changed.write_bytes(small_model.read_bytes() + more)
+    with pytest.raises(ModelError, match="its checksum differs"):
+        opened(changed)
+
+
+def test_a_file_without_checksum_is_as_good(small_model: Path, tmp_path: Path) -> None:
+    free = tmp_path / "free.onnx"
+    onnx.save(unsealed(small_model), free)
+    assert CHECKSUM.encode() not in free.read_bytes()
+    pair = np.random.default_rng(0).random((2, 21, 21, 21), dtype=np.float32)
+    one, other = (opened(path)(*pair, normalised=True) for path in (small_model, free))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("receptive_field", "13"),
+        ("receptive_field", "21"),
+        ("stride", "2"),
+        ("stride", "3"),
+        ("stride", "1000000"),
+    ],
+)
+def test_sizes_that_the_network_does_not_have_are_refused(
+    key: str, value: str, small_model: Path, tmp_path: Path
+) -> None:
+    model = unsealed(small_model)
+    for entry in model.metadata_props:
+        if entry.key == f"cnnmetric.{key}":
+            entry.value = value
+    lie = tmp_path / "lie.onnx"
+    onnx.save(model, lie)
+    with pytest.raises(ModelError, match="cannot be evaluated with the receptive field of"):
+        opened(lie)
