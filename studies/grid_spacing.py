@@ -10,7 +10,6 @@ mean and SD of Dice over the registrations, and what the rule would have chosen.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +33,8 @@ from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.registration.grid import choose_grid
+from shared import append_row
+from shared import read_rows
 from shared import table_head
 from shared import table_row
 
@@ -68,14 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(settings: GridSettings) -> None:
     """Run what has no result yet, and print the table."""
-    rows = _read(settings.out)
+    rows = read_rows(settings.out)
     done = {(row["registration"], row["deformation"], float(row["spacing"])) for row in rows}
     registrations = read_registrations(settings.subjects, settings.registrations)
     for registration in registrations:
         for spacing in settings.spacings:
             if (registration.name, settings.deformation, spacing) not in done:
                 rows.append(_row(settings, registration, spacing))
-                _append(settings.out, rows[-1])
+                append_row(settings.out, COLUMNS, rows[-1])
     print(table_head(("spacing, mm", "n", "Dice, mean (SD)", "folded", "s"), texts=1))
     for spacing in settings.spacings:
         of_spacing = [row for row in rows if float(row["spacing"]) == spacing]
@@ -118,22 +119,6 @@ def _row(settings: GridSettings, registration: Registration, spacing: float) -> 
         "folded": round(found["folded"], 6),
         "seconds": found["seconds"],
     }
-
-
-def _read(file: Path) -> list[dict[str, Any]]:
-    if not file.is_file():
-        return []
-    with file.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def _append(file: Path, row: dict[str, Any]) -> None:
-    new = not file.is_file()
-    with file.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import csv
 import tempfile
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods import Method
@@ -64,3 +67,21 @@ def table_head(names: Sequence[str], *, texts: int = 1) -> str:
 def table_row(cells: Iterable[str]) -> str:
     """Return a line of a table."""
     return f"| {' | '.join(cells)} |"
+
+
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table of results; none if it is not there yet."""
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def append_row(file: Path, columns: Sequence[str], row: Mapping[str, Any]) -> None:
+    """Append a row to a table of results, which begins with its columns."""
+    new = not file.is_file()
+    with file.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

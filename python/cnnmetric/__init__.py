@@ -65,6 +65,7 @@ if TYPE_CHECKING or not _deferred:
     from cnnmetric.plugin.iteration import on_iteration
     from cnnmetric.registration.cohort.run import Cohort
     from cnnmetric.registration.cohort.run import register_cohort
+    from cnnmetric.registration.discrete.discrete_search import DiscreteSearch
     from cnnmetric.registration.field import register_displacement_field
     from cnnmetric.registration.field_level import FieldLevel
     from cnnmetric.registration.register import register
@@ -92,6 +93,7 @@ __all__ = [
     "Cohort",
     "CompatibilityError",
     "DataError",
+    "DiscreteSearch",
     "DissimilarityNetwork",
     "FieldLevel",
     "Iteration",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 METHODS = (
-    *("cnn", "cnn+mask", "cnn+field", "mi", "mi+mask", "nmi", "mind"),
+    *("cnn", "cnn+mask", "cnn+field", "cnn+discrete", "mi", "mi+mask", "nmi", "mind"),
     *("ants", "greedy", "convexadam"),
 )
 PRESETS = ("practical", "simonovsky2016")

@@ -195,3 +195,12 @@ def compiled_settings(
         device=device_name(device),
         number_of_threads=threads(number_of_threads),
     )
+
+
+def not_copied(given: object, source: str) -> str:
+    """Return why an object with a registration's state is not pickled or copied."""
+    name = type(given).__name__
+    return (
+        f"a {name} cannot be pickled or copied, because ITK and ONNX Runtime hold its state; make "
+        f"another one {source}, where it is needed"
+    )

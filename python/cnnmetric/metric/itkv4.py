@@ -118,6 +118,10 @@ class CNNImageToImageMetricv4:
         self._dimension = dimension
         self._shared = share(self._wrapper, itk.Image[itk.F, dimension])
 
+    def __reduce__(self) -> str:
+        """Refuse to be pickled or copied."""
+        raise TypeError(arguments.not_copied(self, "from the same settings"))
+
     @property
     def this(self) -> Any:
         """SWIG's handle of the C++ object: what makes this an ITK object for ITK's wrapping."""

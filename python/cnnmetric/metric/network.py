@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,10 @@ from cnnmetric.plugin import gpu
 from cnnmetric.plugin.loading import core
 
 _NAMES = ("first array", "second array")
+
+
+def _open(model: str, device: str, threads: int) -> DissimilarityNetwork:
+    return DissimilarityNetwork(model, device=device, number_of_threads=threads)
 
 
 class MapAndGradient(NamedTuple):
@@ -78,12 +83,18 @@ class DissimilarityNetwork:
         self, model: str | Path, *, device: str = "auto", number_of_threads: int = 0
     ) -> None:
         threads = arguments.threads(number_of_threads)
+        file, name = arguments.model_file(model), arguments.device_name(device)
         self._network = core.NetworkOnArrays(
-            model=arguments.model_file(model),
-            device=arguments.device_name(device),
+            model=file,
+            device=name,
             number_of_threads=threads or len(os.sched_getaffinity(0)),
         )
+        self._opened_with = file, name, threads  # as a copy will be, here or elsewhere
         gpu.warn_of_fallback(self.device_report)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let copies and pickled networks open the model file themselves."""
+        return _open, self._opened_with
 
     def __repr__(self) -> str:
         """Return the model, its modalities and the device."""

@@ -133,6 +133,10 @@ class MetricOnImages:
             seed=arguments.seed_of(seed),
         )
 
+    def __reduce__(self) -> str:
+        """Refuse to be pickled or copied."""
+        raise TypeError(arguments.not_copied(self, "from the same images and settings"))
+
     @property
     def number_of_parameters(self) -> int:
         """Number of parameters of the transform."""

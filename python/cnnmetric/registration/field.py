@@ -18,6 +18,7 @@ from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.registration import grid as grids
 from cnnmetric.registration.checks import check_images
+from cnnmetric.registration.discrete.discrete_search import DiscreteSearch
 from cnnmetric.registration.field_level import FieldLevel
 from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.greedy import deform
@@ -35,6 +36,7 @@ def register_displacement_field(
     fixed_mask: Any = None,
     moving_mask: Any = None,
     levels: Sequence[FieldLevel] | None = None,
+    search: DiscreteSearch | None = None,
     device: str = "auto",
     number_of_threads: int = 0,
     seed: int = 1,
@@ -56,6 +58,11 @@ def register_displacement_field(
     levels
         From coarse to fine; None for three with 2, 1 and 0.7 times the model's voxel size, but not
         finer than 0.8 times the images' voxels.
+    search
+        Search over whole displacements, for images that are further apart; None for none. What it
+        finds is kept where the metric is clearly lower after the first level than without; without
+        levels, always. Made for models that describe each image by itself
+        (:attr:`cnnmetric.DissimilarityNetwork.has_descriptors`); others take minutes.
     device, number_of_threads
         As the ``CNNMetric...`` parameters of these names (docs/reference/parameters.md).
     seed
@@ -112,6 +119,7 @@ def register_displacement_field(
         fixed_mask=optional_mask(fixed_mask, fixed_image, role="fixed mask"),
         moving_mask=optional_mask(moving_mask, moving_image, role="moving mask"),
         levels=levels,
+        search=search,
         threads=number_of_threads,
         seed=seed,
         on_iteration=on_iteration,

@@ -12,25 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from typing import TypeAlias
 
 import itk
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from scipy.ndimage import map_coordinates
 
-from cnnmetric.errors import DataError
 from cnnmetric.errors import MetricError
-from cnnmetric.images import warping
-from cnnmetric.images.arrays import image_like
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin import loading
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration.content_box import ContentBox
-from cnnmetric.registration.content_box import normalised
+from cnnmetric.registration.discrete.discrete_search import DiscreteSearch
+from cnnmetric.registration.discrete.search import search_field
 from cnnmetric.registration.field_level import FieldLevel
+from cnnmetric.registration.pair_on_grids import PairOnGrids
+from cnnmetric.registration.pair_on_grids import Volumes
 from cnnmetric.types import Displacement
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
@@ -40,7 +40,8 @@ from cnnmetric.types import Volume
 Field: TypeAlias = NDArray[np.float32]
 """Displacement in voxels along z, y, x; shape (z, y, x, 3) (2D: (y, x, 2))."""
 
-_TRUNCATE = 3.0  # standard deviations
+# Of what descent alone gains in the first level.
+_CLEARLY = 0.2
 
 
 def deform(
@@ -50,18 +51,20 @@ def deform(
     network: DissimilarityNetwork,
     fixed_modality: str,
     levels: Sequence[FieldLevel],
+    search: DiscreteSearch | None = None,
     initial: Transform | None = None,
     fixed_mask: Mask | None = None,
     moving_mask: Mask | None = None,
     threads: int = 0,
     seed: int = 1,
     on_iteration: Callable[[Iteration], object] | None = None,
+    note: Callable[[str], object] = lambda _text: None,
 ) -> Displacement:
     """Return the displacement that comes before the initial transform.
 
     Parameters
     ----------
-    fixed, moving, fixed_modality, levels, seed, on_iteration
+    fixed, moving, fixed_modality, levels, search, seed, on_iteration
         As for :func:`cnnmetric.register_displacement_field`.
     network
         The model.
@@ -71,6 +74,8 @@ def deform(
         On the grid of their image. A patch counts where its centre is inside of both.
     threads
         Number of threads beside the network's own; 0 for all processors.
+    note
+        Called with what a person may want to know of the search.
 
     Returns
     -------
@@ -86,44 +91,40 @@ def deform(
     MetricError
         If ONNX Runtime fails, or if no patch is inside of the masks.
     """
-    force = _Force(network, network.fixed_channel(fixed_modality), seed)
-    images = [normalised(network, image) for image in (fixed, moving)]
-    finest = min((level.grid_spacing for level in levels), default=network.spacing)
-    # Half of a patch: patches with their centres on the border of what is shown fit.
-    margin = network.receptive_field / 2 * max(finest, network.spacing)
-    box = ContentBox(images[0], network, margin=margin)
-    dimension = network.dimension
-    field, before = np.zeros((*(1,) * dimension, dimension), dtype=np.float32), 1.0
+    channel = network.fixed_channel(fixed_modality)
+    pair = PairOnGrids(
+        fixed,
+        moving,
+        network=network,
+        finest=min((level.grid_spacing for level in levels), default=network.spacing),
+        initial=initial,
+        fixed_mask=fixed_mask,
+        moving_mask=moving_mask,
+    )
+    field = _Found(np.zeros((*(1,) * network.dimension, network.dimension), dtype=np.float32), 1.0)
+    far = None
+    if search is not None:
+        volumes = pair.on_grid(search)
+        voxels = search_field(
+            volumes,
+            network=network,
+            fixed_channel=channel,
+            search=search,
+            threads=threads,
+        )
+        far = _Found(voxels, search.grid_spacing)
+        if not levels:
+            field = far
+    force = _Force(network, channel, seed)
     for number, level in enumerate(levels):
-        grid = box.grid(level.grid_spacing)
-        field = _resampled(field, grid.shape, before / level.grid_spacing)
-        smooth = [_smoothed(image, level.image_smoothing) for image in images]
-        fixed_volume = _volume(warping.resample_image(smooth[0], grid.image()))
-        moving_volume = _volume(warping.resample_image(smooth[1], grid.image(), initial))
-        _check_overlap(moving_volume)
-        inside_fixed = _inside(fixed_mask, grid.image(), None)
-        inside_moving = _inside(moving_mask, grid.image(), initial)
-        values = moving_volume[..., np.newaxis]
-        slopes = np.stack(np.gradient(moving_volume), axis=-1)
-        for iteration in range(level.iterations):
-            warped = loading.core.sample_displaced(values, field, number_of_threads=threads)[..., 0]
-            inside = _both(inside_fixed, inside_moving, field, threads)
-            value, derivative = force(fixed_volume, warped, inside)
-            # Eq. 5: where the derivative is 0, nothing is interpolated.
-            update = loading.core.sample_displaced(
-                slopes, field, factor=derivative, number_of_threads=threads
-            )
-            _smooth(update, level.update_smoothing, threads)
-            if _limit(update, level.step):
-                field = loading.core.sample_displaced(
-                    field, update, nearest=True, number_of_threads=threads
-                )
-                field += update
-                _smooth(field, level.field_smoothing, threads)
+
+        def report(
+            iteration: int, value: float, level: FieldLevel = level, of: int = number
+        ) -> None:
             if on_iteration is not None:
                 on_iteration(
                     Iteration(
-                        number,
+                        of,
                         iteration,
                         value,
                         level.step,
@@ -131,8 +132,59 @@ def deform(
                         iterations=level.iterations,
                     )
                 )
-        before = level.grid_spacing
-    return _on_fixed_grid(field, before, box, fixed)
+
+        volumes = pair.on_grid(level)
+        field, near = _descend(volumes, field, level, force=force, threads=threads, report=report)
+        if far is not None:
+            # The same places of the patch grid for both, so that their values compare.
+            again = _Force(network, channel, seed)
+            other, of_far = _descend(volumes, far, level, force=again, threads=threads)
+            kept = _is_far_better(of_far, near)
+            note(f"discrete search: {'kept' if kept else 'descent alone does as well'}")
+            field, far = (other if kept else field), None
+    return _on_fixed_grid(field.voxels, field.spacing, pair.box, fixed)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A field, and the voxel size of its grid in mm."""
+
+    voxels: Field
+    spacing: float
+
+
+def _descend(
+    volumes: Volumes,
+    start: _Found,
+    level: FieldLevel,
+    *,
+    force: _Force,
+    threads: int,
+    report: Callable[[int, float], object] = lambda _iteration, _value: None,
+) -> tuple[_Found, list[float]]:
+    """Return the field after a level, and the metric's value in every iteration."""
+    field = _resampled(start.voxels, volumes.fixed.shape, start.spacing / level.grid_spacing)
+    intensities = volumes.moving[..., np.newaxis]
+    slopes = np.stack(np.gradient(volumes.moving), axis=-1)
+    values = []
+    for iteration in range(level.iterations):
+        warped = loading.core.sample_displaced(intensities, field, number_of_threads=threads)
+        inside = _both(volumes.inside_fixed, volumes.inside_moving, field, threads)
+        value, derivative = force(volumes.fixed, warped[..., 0], inside)
+        # Eq. 5: where the derivative is 0, nothing is interpolated.
+        update = loading.core.sample_displaced(
+            slopes, field, factor=derivative, number_of_threads=threads
+        )
+        _smooth(update, level.update_smoothing, threads)
+        if _limit(update, level.step):
+            field = loading.core.sample_displaced(
+                field, update, nearest=True, number_of_threads=threads
+            )
+            field += update
+            _smooth(field, level.field_smoothing, threads)
+        report(iteration, value)
+        values.append(value)
+    return _Found(field, level.grid_spacing), values
 
 
 class _Force:
@@ -179,37 +231,6 @@ class _Force:
         return weights
 
 
-def _smoothed(image: Image, deviation: float) -> Image:
-    if not deviation:
-        return image
-    sigma = deviation / np.array(image.GetSpacing())[::-1]
-    voxels = gaussian_filter(itk.array_view_from_image(image), sigma, truncate=_TRUNCATE)
-    return image_like(voxels, image)
-
-
-def _volume(image: Image) -> Volume:
-    found: Volume = np.clip(itk.array_from_image(image), 0.0, 1.0)
-    return found
-
-
-def _check_overlap(moving: Volume) -> None:
-    if not moving.any():
-        msg = (
-            "the moving image shows nothing where the fixed image does, as their headers and the "
-            "initial transform place them; give an initial transform that brings them together"
-        )
-        raise DataError(msg)
-
-
-def _inside(mask: Mask | None, grid: Image, transform: Transform | None) -> Volume | None:
-    """Return a mask on the grid of a level, 1 inside; None for no mask."""
-    if mask is None:
-        return None
-    inside = itk.array_from_image(warping.resample_labels(mask, grid, transform)) != 0
-    found: Volume = inside.astype(np.float32)
-    return found
-
-
 def _both(
     fixed: Volume | None, moving: Volume | None, field: Field, threads: int
 ) -> NDArray[np.bool_] | None:
@@ -221,6 +242,19 @@ def _both(
             loading.core.sample_displaced(values, field, number_of_threads=threads)[..., 0]
         )
     return np.all([mask > 0.5 for mask in masks], axis=0) if masks else None
+
+
+def _is_far_better(found: Sequence[float], alone: Sequence[float]) -> bool:
+    """Tell whether the metric ends clearly below where it ends without a search.
+
+    Between images that descent aligns as well, a search that many displacements compete in ends a
+    little lower on a coarse grid, and no better after the finer ones.
+    """
+    if not alone:
+        return True
+    late = slice(len(alone) // 2, None)
+    without = float(np.mean(alone[late]))
+    return without - float(np.mean(found[late])) > _CLEARLY * (alone[0] - without)
 
 
 def _limit(update: Field, step: float) -> bool:

@@ -22,6 +22,7 @@ from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration import grid as grids
 from cnnmetric.registration import own_parameters
 from cnnmetric.registration import parameter_files
+from cnnmetric.registration.discrete.discrete_search import DiscreteSearch
 from cnnmetric.registration.field_level import FieldLevel
 from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.greedy import deform
@@ -232,12 +233,26 @@ class RegistrationRun:
                 seed=self._seed,
                 fixed_mask=self._fixed_mask,
                 moving_mask=self._moving_mask,
+                search=self._search(),
                 on_iteration=iteration.current_callback(),
+                note=self._note,
             )
         transform = warping.displacement_transform(displacement, self._fixed)
         self._transforms = (*self._transforms, transform)
         self._elastix = (None, *self._elastix)
         self._finish("field", time.perf_counter() - started, trace)
+
+    def _search(self) -> DiscreteSearch | None:
+        """Return the discrete search for models that are made for it."""
+        if not self._network.has_descriptors:
+            return None
+        search = DiscreteSearch()
+        factor = self._network.spacing * grids.coarser_if_large(self._fixed, self._network)
+        return replace(
+            search,
+            grid_spacing=self._bearable(search.grid_spacing * factor),
+            image_smoothing=search.image_smoothing * factor,
+        )
 
     def result(
         self,

@@ -11,6 +11,7 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.methods.ants import ANTs
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
+from cnnmetric.evaluation.methods.cnn_discrete import CNNDiscrete
 from cnnmetric.evaluation.methods.cnn_field import CNNField
 from cnnmetric.evaluation.methods.convex_adam import ConvexAdam
 from cnnmetric.evaluation.methods.elastix import CNN
@@ -26,7 +27,19 @@ __all__ = ["METHODS", "Method", "Task", "find", "split_own"]
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
-    for method in (CNN, CNNMask, CNNField, MI, MIMask, NMI, MIND, ANTs, Greedy, ConvexAdam)
+    for method in (
+        CNN,
+        CNNMask,
+        CNNField,
+        CNNDiscrete,
+        MI,
+        MIMask,
+        NMI,
+        MIND,
+        ANTs,
+        Greedy,
+        ConvexAdam,
+    )
 }
 
 
