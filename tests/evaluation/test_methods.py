@@ -233,3 +233,27 @@ def test_the_papers_preset_runs(
 def test_names_on_the_command_line_are_those_of_the_methods_and_presets() -> None:
     assert tuple(methods.METHODS) == names.METHODS
     assert tuple(presets.STAGES) == names.PRESETS
+
+
+def test_deeds_names_the_programs_that_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CNNMETRIC_DEEDSBCV", str(tmp_path))
+    message = methods.find("deedsbcv").missing()
+    assert "linearBCV and deedsBCV" in message
+    assert "set CNNMETRIC_DEEDSBCV to their folder" in message
+
+
+def test_a_program_of_deeds_that_fails_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    programs, work = tmp_path / "programs", tmp_path / "work"
+    programs.mkdir()
+    work.mkdir()
+    for name in ("linearBCV", "deedsBCV"):
+        (programs / name).write_text("#!/bin/sh\necho 'no such image'\nexit 0\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("CNNMETRIC_DEEDSBCV", str(programs))
+    task = task_of(inverted_pair(SHIFT, wave=3.0), work)
+    with pytest.raises(RegistrationError, match="linearBCV ended with status 0: no such image"):
+        next(iter(methods.find("deedsbcv").register(task)))

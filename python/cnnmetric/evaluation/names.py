@@ -5,6 +5,6 @@ from __future__ import annotations
 
 METHODS = (
     *("cnn", "cnn+mask", "cnn+field", "cnn+discrete", "mi", "mi+mask", "nmi", "mind"),
-    *("ants", "greedy", "convexadam"),
+    *("ants", "greedy", "convexadam", "deedsbcv"),
 )
 PRESETS = ("practical", "simonovsky2016")

@@ -14,6 +14,7 @@ from cnnmetric.evaluation.methods.base import Task
 from cnnmetric.evaluation.methods.cnn_discrete import CNNDiscrete
 from cnnmetric.evaluation.methods.cnn_field import CNNField
 from cnnmetric.evaluation.methods.convex_adam import ConvexAdam
+from cnnmetric.evaluation.methods.deeds import DeedsBCV
 from cnnmetric.evaluation.methods.elastix import CNN
 from cnnmetric.evaluation.methods.elastix import MI
 from cnnmetric.evaluation.methods.elastix import NMI
@@ -39,6 +40,7 @@ METHODS: dict[str, type[Method]] = {
         ANTs,
         Greedy,
         ConvexAdam,
+        DeedsBCV,
     )
 }
 
