@@ -10,6 +10,7 @@ from typing import Any
 import itk
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.ndimage import map_coordinates
@@ -25,6 +26,10 @@ from cnnmetric.registration.discrete.potentials import PotentialsOfPair
 from cnnmetric.registration.discrete.potentials import displacements
 from cnnmetric.registration.field import register_displacement_field
 from cnnmetric.registration.field_level import LEVELS
+from cnnmetric.training.export.model_file import ModelDescription
+from cnnmetric.training.export.model_file import export_model
+from cnnmetric.training.networks.architecture import Layer
+from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
 from support.metric_images import empty_image
 from support.metric_images import points_of
 from support.metric_images import write_small_model
@@ -44,9 +49,20 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_model(tmp_path_factory.mktemp("models") / "small.onnx")
 
 
+@pytest.fixture(scope="module")
+def flat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an untrained siamese model of two dimensions."""
+    torch.manual_seed(0)
+    network = SelfSimilarityNetwork([Layer(8, 3, 1), Layer(6, 3, 2)], dimension=2)
+    path = tmp_path_factory.mktemp("models") / "flat.onnx"
+    export_model(network, path, ModelDescription(spacing=1.0, modalities=("T1", "T2")))
+    return path
+
+
 def volumes(*shape: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     random = np.random.default_rng(0)
-    first, second = gaussian_filter(random.random((2, *shape), dtype=np.float32), (0, 1, 1, 1))
+    sigma = (0, *(1,) * len(shape))
+    first, second = gaussian_filter(random.random((2, *shape), dtype=np.float32), sigma)
     return first, second
 
 
@@ -88,26 +104,26 @@ def test_recovers_what_descent_alone_does_not() -> None:
 
 
 @pytest.mark.parametrize("image", [0, 1])
-@pytest.mark.parametrize("model", ["t1t2-fine", "small"])
+@pytest.mark.parametrize("model", ["t1t2-fine", "small", "flat"])
 def test_potentials_are_the_metric_of_shifted_images(
-    model: str, image: int, small_model: Path
+    model: str, image: int, small_model: Path, flat_model: Path
 ) -> None:
-    network = DissimilarityNetwork(
-        small_model if model == "small" else model, device="cpu", number_of_threads=1
-    )
+    files = {"small": small_model, "flat": flat_model}
+    network = DissimilarityNetwork(files.get(model, model), device="cpu", number_of_threads=1)
     assert network.has_descriptors == (model != "small")
-    pair = volumes(27, 26, 30)
+    axes = network.dimension
+    pair = volumes(*(27, 26, 30)[:axes])
     found = PotentialsOfPair(network, pair).of(image, 2)
     stride, reach = network.stride, network.receptive_field // 2
     first = -(-reach // stride)  # control points whose patches lie inside
     shape = found.shape[:-1]
     assert shape == tuple(-(-n // stride) for n in pair[0].shape)
-    for number, shift in enumerate(displacements(2, 3).astype(int)):
+    for number, shift in enumerate(displacements(2, axes).astype(int)):
         # The other image as it looks from the displaced patches; the middle is not wrapped.
-        moved = np.roll(pair[1 - image], tuple(-shift), axis=(0, 1, 2))
+        moved = np.roll(pair[1 - image], tuple(-shift), axis=tuple(range(axes)))
         both = (pair[0], moved) if image == 0 else (moved, pair[1])
         begin = first * stride - reach
-        cut = [np.ascontiguousarray(volume[(slice(begin, None),) * 3]) for volume in both]
+        cut = [np.ascontiguousarray(volume[(slice(begin, None),) * axes]) for volume in both]
         expected = network(cut[0], cut[1], normalised=True)
         part = expected[tuple(slice(1, n - 1) for n in expected.shape)]
         points = tuple(slice(first + 1, first + 1 + n) for n in part.shape)
