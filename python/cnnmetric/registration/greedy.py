@@ -41,7 +41,7 @@ Field: TypeAlias = NDArray[np.float32]
 """Displacement in voxels along z, y, x; shape (z, y, x, 3) (2D: (y, x, 2))."""
 
 # Of what descent alone gains in the first level.
-_CLEARLY = 0.2
+_CLEARLY = 0.3
 
 
 def deform(
