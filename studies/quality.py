@@ -34,6 +34,7 @@ from cnnmetric.images.files import read_image
 from cnnmetric.report.quality import Quality
 from cnnmetric.types import Deformation
 from cnnmetric.types import Image
+from shared import append_row
 
 COLUMNS = (
     *("case", "model", "deformation", "before", "value", "rise", "agreement", "overlap"),
@@ -190,18 +191,8 @@ def run(settings: QualitySettings) -> None:
             initial=case.initial,
             threads=settings.threads,
         )
-        append(settings.out, row_of(name, result.quality, settings))
+        append_row(settings.out, COLUMNS, row_of(name, result.quality, settings))
         print(f"{name}: agreement {result.quality.agreement:.2f}", flush=True)
-
-
-def append(file: Path, row: dict[str, Any]) -> None:
-    """Write a row at the end of the table."""
-    new = not file.exists()
-    with file.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def _subjects(table: Path) -> list[dict[str, Path]]:

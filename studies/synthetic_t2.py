@@ -16,12 +16,10 @@ image voxel by voxel.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import itk
 import numpy as np
@@ -36,6 +34,7 @@ from cnnmetric.command_line import settings_from
 from cnnmetric.errors import DataError
 from cnnmetric.images.files import read_image
 from cnnmetric.images.files import read_labels
+from shared import write_table
 
 # From the tissue that is darkest in T1 to the brightest: fluid, grey matter, white matter.
 MEANS = (1000.0, 560.0, 380.0)
@@ -80,9 +79,9 @@ def run(settings: SyntheticSettings) -> None:
         itk.imwrite(t2, str(file))
         source = folder.resolve()
         rows.append([folder.name, source / "T1.nii.gz", file, source / "labels.nii.gz"])
-    write(settings.out / "subjects.csv", ["subject", "T1", "T2", "labels"], rows)
+    write_table(settings.out / "subjects.csv", ["subject", "T1", "T2", "labels"], rows)
     names = [row[0] for row in rows]
-    write(
+    write_table(
         settings.out / "registrations.csv",
         ["fixed_subject", "fixed_modality", "moving_subject", "moving_modality"],
         [[a, "T1", b, "T2"] for a, b in zip(names, names[1:] + names[:1], strict=True)],
@@ -113,14 +112,6 @@ def synthetic_t2(
     noisy = np.hypot(values + noise[0], noise[1])
     result: NDArray[np.float32] = np.where(tissues > 0, noisy, 0).astype(np.float32)
     return result
-
-
-def write(file: Path, header: list[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a table."""
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -32,11 +32,11 @@ ExpOfNegative(float x)
   series = series * rest + 0.5f;
   series = series * rest + 1.0f;
   series = series * rest + 1.0f;
-  std::int32_t bits;
+  std::uint32_t bits;
   std::memcpy(&bits, &shifted, sizeof(bits));
-  // The low bits of `shifted` are the power of two.
-  const std::int32_t exponent = (bits + 127) << 23;
-  float              scale;
+  // The low bits of `shifted` are the power of two; the others go over the top.
+  const std::uint32_t exponent = (bits + 127u) << 23;
+  float               scale;
   std::memcpy(&scale, &exponent, sizeof(scale));
   return series * scale;
 }
