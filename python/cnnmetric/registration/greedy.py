@@ -138,8 +138,14 @@ def deform(
         if far is not None:
             # The same places of the patch grid for both, so that their values compare.
             again = _Force(network, channel, seed)
-            other, of_far = _descend(volumes, far, level, force=again, threads=threads)
-            kept = _is_far_better(of_far, near)
+            try:
+                other, of_far = _descend(volumes, far, level, force=again, threads=threads)
+                kept = _is_far_better(of_far, near)
+            except MetricError:
+                # It may lead out of a mask that descent alone stays in.
+                if volumes.inside_fixed is None and volumes.inside_moving is None:
+                    raise
+                kept = False
             note(f"discrete search: {'kept' if kept else 'descent alone does as well'}")
             field, far = (other if kept else field), None
     return _on_fixed_grid(field.voxels, field.spacing, pair.box, fixed)
