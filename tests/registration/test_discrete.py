@@ -153,6 +153,17 @@ def test_what_is_outside_of_masks_wants_nothing(model: str, small_model: Path) -
             assert found[(*point, number)] == 0
 
 
+def test_points_that_want_nothing_stay_or_follow_their_neighbours() -> None:
+    costs = np.zeros((9, 9, len(displacements(3, 2))), dtype=np.float32)
+    assert not solve(costs, 3, smoothing=0.7, threads=1).any()
+    wanted = np.flatnonzero((displacements(3, 2) == [2, 1]).all(axis=1))
+    costs[4:6, 4:6, wanted] = -1
+    found = solve(costs, 3, smoothing=0.7, threads=1)
+    assert found[4:6, 4:6].min() > 0.5
+    assert found.min() >= 0
+    assert np.abs(found[0]).max() < 0.1
+
+
 def test_the_solution_is_smooth_and_mends_outliers() -> None:
     labels = displacements(4, 2)
     y, x = np.indices((12, 14))

@@ -139,7 +139,23 @@ def composed(first: Displacement, then: Displacement, grid: Image) -> NDArray[np
     Beyond the grid's border, ``then`` is as it is there.
     """
     places = _voxel_coordinates(first, grid)
-    return first + _at(places, then)
+    return first + at_places(places, then)
+
+
+def at_places(
+    places: NDArray[np.floating[Any]], vectors: NDArray[np.floating[Any]]
+) -> NDArray[np.floating[Any]]:
+    """Return vectors (z, y, x, n) at places (3, z, y, x) in voxels, linearly.
+
+    Beyond the border they are as there.
+    """
+    return np.stack(
+        [
+            map_coordinates(component, places, order=1, mode="nearest")
+            for component in np.moveaxis(vectors, -1, 0)
+        ],
+        axis=-1,
+    )
 
 
 def inverted(displacement: Displacement, grid: Image) -> NDArray[np.float64]:
@@ -151,7 +167,7 @@ def inverted(displacement: Displacement, grid: Image) -> NDArray[np.float64]:
     inverse = np.zeros(displacement.shape)
     tolerance = _INVERSION_TOLERANCE * min(grid.GetSpacing())
     for _ in range(_INVERSION_STEPS):
-        change = -_at(_voxel_coordinates(inverse, grid), displacement) - inverse
+        change = -at_places(_voxel_coordinates(inverse, grid), displacement) - inverse
         inverse += change
         if np.abs(change).max() < tolerance:
             break
@@ -200,12 +216,3 @@ def _voxel_coordinates(displacement: Displacement, grid: Image) -> NDArray[np.fl
     steps = np.moveaxis(along_grid[..., ::-1], -1, 0)
     found: NDArray[np.floating[Any]] = np.indices(steps.shape[1:]) + steps
     return found
-
-
-def _at(places: NDArray[np.floating[Any]], displacement: Displacement) -> NDArray[np.floating[Any]]:
-    """Return the displacement at places in voxels, linearly; beyond the border as there."""
-    components = np.moveaxis(displacement, -1, 0)
-    return np.stack(
-        [map_coordinates(component, places, order=1, mode="nearest") for component in components],
-        axis=-1,
-    )

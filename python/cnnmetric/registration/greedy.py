@@ -13,15 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from typing import TypeAlias
 
 import itk
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from cnnmetric.errors import MetricError
+from cnnmetric.images import warping
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin import loading
 from cnnmetric.plugin.iteration import Iteration
@@ -117,22 +116,7 @@ def deform(
             field = far
     force = _Force(network, channel, seed)
     for number, level in enumerate(levels):
-
-        def report(
-            iteration: int, value: float, level: FieldLevel = level, of: int = number
-        ) -> None:
-            if on_iteration is not None:
-                on_iteration(
-                    Iteration(
-                        of,
-                        iteration,
-                        value,
-                        level.step,
-                        levels=len(levels),
-                        iterations=level.iterations,
-                    )
-                )
-
+        report = _reporter(on_iteration, number, level, len(levels))
         volumes = pair.on_grid(level)
         field, near = _descend(volumes, field, level, force=force, threads=threads, report=report)
         if far is not None:
@@ -149,6 +133,27 @@ def deform(
             note(f"discrete search: {'kept' if kept else 'descent alone does as well'}")
             field, far = (other if kept else field), None
     return _on_fixed_grid(field.voxels, field.spacing, pair.box, fixed)
+
+
+def _reporter(
+    on_iteration: Callable[[Iteration], object] | None, number: int, level: FieldLevel, levels: int
+) -> Callable[[int, float], object]:
+    """Return what tells of an iteration of a level, by its number and the metric's value."""
+
+    def report(iteration: int, value: float) -> None:
+        if on_iteration is not None:
+            on_iteration(
+                Iteration(
+                    number,
+                    iteration,
+                    value,
+                    level.step,
+                    levels=levels,
+                    iterations=level.iterations,
+                )
+            )
+
+    return report
 
 
 @dataclass(frozen=True)
@@ -286,7 +291,8 @@ def _smooth(field: Field, deviation: float, threads: int) -> None:
 def _resampled(field: Field, shape: tuple[int, ...], magnification: float) -> Field:
     """Return a field on another grid with the same first voxel."""
     places = np.indices(shape, dtype=np.float32) / magnification
-    return _at(places, field) * np.float32(magnification)
+    found: Field = warping.at_places(places, field) * np.float32(magnification)
+    return found
 
 
 def _on_fixed_grid(field: Field, spacing: float, box: ContentBox, fixed: Image) -> Displacement:
@@ -294,14 +300,7 @@ def _on_fixed_grid(field: Field, spacing: float, box: ContentBox, fixed: Image) 
     voxels = np.indices(itk.array_view_from_image(fixed).shape, dtype=np.float32)
     column = (field.shape[-1], *(1,) * field.shape[-1])
     places = (voxels - box.first.reshape(column)) * (box.spacing / spacing).reshape(column)
-    steps = _at(places, field) * spacing
+    steps = warping.at_places(places, field) * spacing
     direction = itk.array_from_matrix(fixed.GetDirection())
     displacement: Displacement = steps[..., ::-1] @ direction.T
     return displacement
-
-
-def _at(places: NDArray[np.floating[Any]], field: Field) -> Field:
-    """Return the field at places (3, z, y, x) in voxels, linearly; beyond the border as there."""
-    components = np.moveaxis(field, -1, 0)
-    found = [map_coordinates(item, places, order=1, mode="nearest") for item in components]
-    return np.stack(found, axis=-1)

@@ -2,8 +2,8 @@
 """deedsBCV: an affine transform by least trimmed squares, then a discrete search over a tree.
 
 Heinrich, Jenkinson, Brady, Schnabel, IEEE Transactions on Medical Imaging (2013); Heinrich, Maier,
-Handels, MICCAI 2015. Its programs know voxels and no millimetres, so that both images are resampled
-on one grid of cubes, and what they find is carried back.
+Handels, VISCERAL challenge 2015. Its programs know voxels and no millimetres, so that both images
+are resampled on one grid of cubes, and what they find is carried back.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import itk
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from cnnmetric.errors import RegistrationError
 from cnnmetric.evaluation.alignment import Alignment
@@ -32,7 +32,7 @@ from cnnmetric.types import Transform
 
 VARIABLE = "CNNMETRIC_DEEDSBCV"
 _PROGRAMS = ("linearBCV", "deedsBCV")
-# Of the authors for brains: weight, control points, search radius, quantisation per level.
+# Weight, and per level distance of control points, search radius and step, in voxels.
 _SETTINGS = ("-a", "0.8", "-l", "5", "-G", "8x7x6x5x4", "-L", "6x5x4x3x2", "-Q", "5x4x3x2x1")
 _GRID = 4  # voxels between the control points of the last level
 # It is made for CT: what is at -1024 counts as empty.
@@ -67,31 +67,31 @@ class DeedsBCV(Method):
         matrix = task.folder / "affine_matrix.txt"
         seconds = _run(task, "linearBCV", "-O", "affine", makes=matrix)
         affine = np.loadtxt(matrix)[:, :3]
-        yield self._alignment(task, "linear", grid, centred, _linear(affine, grid), seconds)
+        yield _alignment(task, "linear", grid, centred, _linear(affine, grid), seconds)
         flow = task.folder / "found_displacements.dat"
         seconds = _run(task, "deedsBCV", "-O", "found", *_SETTINGS, "-A", matrix.name, makes=flow)
         voxels = _linear(affine, grid) + _deformation(flow, grid)
-        yield self._alignment(task, "deformable", grid, centred, voxels, seconds)
+        yield _alignment(task, "deformable", grid, centred, voxels, seconds)
 
-    def _alignment(
-        self,
-        task: Task,
-        step: str,
-        grid: Image,
-        centred: Transform,
-        voxels: NDArray[np.float64],
-        seconds: float,
-    ) -> Alignment:
-        """Return an alignment; voxels are displacements on the grid, along x, y, z."""
-        direction = itk.array_from_matrix(grid.GetDirection())
-        displacement: Displacement = (voxels * np.asarray(grid.GetSpacing())) @ direction.T
-        on_grid = warping.displacement_transform(displacement, grid)
-        together = warping.composite_transform([centred, on_grid], 3)
-        return Alignment(
-            step=step,
-            displacement=warping.displacement_of(together, task.fixed),
-            seconds=seconds,
-        )
+
+def _alignment(
+    task: Task,
+    step: str,
+    grid: Image,
+    centred: Transform,
+    voxels: NDArray[np.floating[Any]],
+    seconds: float,
+) -> Alignment:
+    """Return an alignment; voxels are displacements on the grid, along x, y, z."""
+    direction = itk.array_from_matrix(grid.GetDirection())
+    displacement: Displacement = (voxels * np.asarray(grid.GetSpacing())) @ direction.T
+    on_grid = warping.displacement_transform(displacement, grid)
+    together = warping.composite_transform([centred, on_grid], 3)
+    return Alignment(
+        step=step,
+        displacement=warping.displacement_of(together, task.fixed),
+        seconds=seconds,
+    )
 
 
 def _found(program: str) -> str | None:
@@ -173,7 +173,7 @@ def _linear(affine: NDArray[np.float64], grid: Image) -> NDArray[np.float64]:
     return moved
 
 
-def _deformation(file: Path, grid: Image) -> NDArray[np.float64]:
+def _deformation(file: Path, grid: Image) -> NDArray[np.floating[Any]]:
     """Return what comes after the affine transform, in voxels along x, y, z.
 
     The file has the control points' displacements along y, x and z, with x as the fastest axis.
@@ -188,8 +188,4 @@ def _deformation(file: Path, grid: Image) -> NDArray[np.float64]:
     places = np.indices(size[::-1]).astype(float)
     for axis, (n, count) in enumerate(zip(size[::-1], points[::-1], strict=True)):
         places[axis] *= count / n
-    parts = [
-        map_coordinates(part, places, order=1, mode="nearest")
-        for part in (along_x, along_y, along_z)
-    ]
-    return np.stack(parts, axis=-1).astype(float)
+    return warping.at_places(places, np.stack([along_x, along_y, along_z], axis=-1))

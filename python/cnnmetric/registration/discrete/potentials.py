@@ -30,9 +30,13 @@ Inside: TypeAlias = tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]
 
 
 def displacements(radius: int, dimension: int) -> NDArray[np.float32]:
-    """Return all whole displacements, (n, dimension), along z, y, x."""
+    """Return all whole displacements, (n, dimension), along z, y, x, from short to long.
+
+    Where all cost the same, outside of masks and between backgrounds, the first one is none at all.
+    """
     axis = range(-radius, radius + 1)
-    return np.array(list(itertools.product(axis, repeat=dimension)), dtype=np.float32)
+    every = np.array(list(itertools.product(axis, repeat=dimension)), dtype=np.float32)
+    return every[np.argsort((every**2).sum(axis=1), kind="stable")]
 
 
 class PotentialsOfPair:
@@ -144,8 +148,8 @@ class PotentialsOfPair:
 
 def _windows(shape: tuple[int, ...], radius: int, stride: int) -> Iterator[tuple[slice, ...]]:
     """Yield, for every displacement, where the voxels of a volume are in its padded version."""
-    for displacement in itertools.product(range(2 * radius + 1), repeat=len(shape)):
+    for displacement in displacements(radius, len(shape)).astype(int):
         yield tuple(
-            slice(first, first + length, stride)
-            for first, length in zip(displacement, shape, strict=True)
+            slice(radius + step, radius + step + length, stride)
+            for step, length in zip(displacement.tolist(), shape, strict=True)
         )

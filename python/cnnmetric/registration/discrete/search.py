@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
+from cnnmetric.images import warping
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.registration.discrete.coupled_convex import consistent
 from cnnmetric.registration.discrete.coupled_convex import solve
@@ -71,8 +71,5 @@ def _on_every_voxel(
 ) -> NDArray[np.float32]:
     """Return a field on the voxels between control points, beyond the last one as there."""
     places = np.indices(shape, dtype=np.float32) / stride
-    parts = [
-        map_coordinates(component, places, order=1, mode="nearest")
-        for component in np.moveaxis(lattice, -1, 0)
-    ]
-    return np.stack(parts, axis=-1)
+    found: NDArray[np.float32] = warping.at_places(places, lattice)
+    return found
