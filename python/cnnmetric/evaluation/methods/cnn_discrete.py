@@ -11,10 +11,10 @@ import itk
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
+from cnnmetric.evaluation.methods.cnn_field import registered
 from cnnmetric.images import warping
 from cnnmetric.registration.discrete.discrete_search import DiscreteSearch
 from cnnmetric.registration.field import register_displacement_field
-from cnnmetric.registration.register import register
 
 
 class CNNDiscrete(Method):
@@ -24,15 +24,7 @@ class CNNDiscrete(Method):
 
     def register(self, task: Task) -> Iterator[Alignment]:
         """Register; all stages before the search are one step."""
-        linear = register(
-            task.fixed,
-            task.moving,
-            fixed_modality=task.fixed_modality,
-            model=task.model,
-            deformation="affine",
-            threads=task.threads,
-            seed=task.seed,
-        )
+        linear = registered(task, "affine")
         yield Alignment(
             step="linear",
             displacement=warping.displacement_of(linear.transform, task.fixed),

@@ -12,6 +12,8 @@ from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
 from cnnmetric.images import warping
 from cnnmetric.registration.register import register
+from cnnmetric.registration.result import RegistrationResult
+from cnnmetric.types import Deformation
 
 
 class CNNField(Method):
@@ -21,14 +23,7 @@ class CNNField(Method):
 
     def register(self, task: Task) -> Iterator[Alignment]:
         """Register; all stages before the displacement field are one step."""
-        result = register(
-            task.fixed,
-            task.moving,
-            fixed_modality=task.fixed_modality,
-            model=task.model,
-            threads=task.threads,
-            seed=task.seed,
-        )
+        result = registered(task, "field")
         *linear, field = result.stages
         yield Alignment(
             step="linear",
@@ -40,3 +35,16 @@ class CNNField(Method):
             displacement=itk.array_from_image(result.displacement),
             seconds=field.seconds,
         )
+
+
+def registered(task: Task, deformation: Deformation) -> RegistrationResult:
+    """Return what :func:`cnnmetric.register` makes of a task."""
+    return register(
+        task.fixed,
+        task.moving,
+        fixed_modality=task.fixed_modality,
+        model=task.model,
+        deformation=deformation,
+        threads=task.threads,
+        seed=task.seed,
+    )
