@@ -22,8 +22,8 @@ from cnnmetric.command_line import run_command
 from cnnmetric.command_line import settings_from
 from cnnmetric.training.data.crops import RENDER_EVERY
 from cnnmetric.training.data.crops import RENDERED
-from cnnmetric.training.data.material import find_materials
-from cnnmetric.training.data.material import load_material
+from cnnmetric.training.data.material_files import find_materials
+from cnnmetric.training.data.material_files import load_material
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.settings import TrainingSettings

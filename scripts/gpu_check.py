@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train on a machine that has a GPU and PyTorch, but neither ITK nor a network connection.
 
-    python scripts/gpu_check.py pack $CNNMETRIC_DATA/train/pairs.csv --out gpu
+    python scripts/gpu_check.py pack $CNNMETRIC_DATA/train/pairs.csv --out gpu \
+        --label-maps $CNNMETRIC_DATA/generative/label_maps
     python scripts/gpu_check.py train gpu --out results --minutes 8
     python scripts/gpu_check.py export results/full.checkpoint.pt --out full.onnx
 
@@ -17,8 +18,6 @@ Beside PyTorch, ``train`` needs rich, rich-argparse, shtab, tqdm, onnx and SciPy
 from __future__ import annotations
 
 import csv
-import json
-import lzma
 import sys
 import time
 from collections.abc import Callable
@@ -40,29 +39,26 @@ import cnnmetric_command  # noqa: E402
 
 cnnmetric_command.without_plugin()
 
+import packed_images  # noqa: E402
+from packed_images import Packed  # noqa: E402
+
 from cnnmetric.command_line import Settings  # noqa: E402
 from cnnmetric.command_line import parser_for  # noqa: E402
 from cnnmetric.command_line import run_command  # noqa: E402
 from cnnmetric.command_line import setting  # noqa: E402
 from cnnmetric.command_line import settings_from  # noqa: E402
-from cnnmetric.errors import DataError  # noqa: E402
 from cnnmetric.errors import SettingsError  # noqa: E402
 from cnnmetric.training import checkpoint  # noqa: E402
 from cnnmetric.training.checkpoint import Progress  # noqa: E402
-from cnnmetric.training.data.aligned_pair import AlignedPair  # noqa: E402
-from cnnmetric.training.data.resident import ResidentSampler  # noqa: E402
-from cnnmetric.training.data.sampling import PatchSampler  # noqa: E402
 from cnnmetric.training.objectives import PatchObjective  # noqa: E402
 from cnnmetric.training.objectives import objective_of  # noqa: E402
-from cnnmetric.training.resident_steps import ResidentSteps  # noqa: E402
 from cnnmetric.training.schedule import learning_rate  # noqa: E402
 from cnnmetric.training.settings import TrainingSettings  # noqa: E402
+from cnnmetric.training.steps import resident_steps  # noqa: E402
 
 OPTIONS = ROOT / "studies" / "options"
-# Of packed intensities.
-LEVELS = 1023
 # Steps between two looks at the clock.
-CHUNK = 250 if torch.cuda.is_available() else 2
+CHUNK = 240 if torch.cuda.is_available() else 2
 SAVE_EVERY = 60.0  # seconds
 # Of the time that is left, what training plans with.
 PLANNED = 0.93
@@ -75,6 +71,7 @@ class PackSettings(Settings):
     """What is packed."""
 
     table: Path = setting(positional=True, help_text="table of pairs with the columns T1 and T2")
+    label_maps: Path | None = setting(None, help_text="folder of label maps to render pairs from")
     out: Path = setting(help_text="folder to write")
 
 
@@ -88,6 +85,8 @@ class TrainSettings(Settings):
         ("full+anatomy+cross-entropy",), help_text="networks, each files of options joined by +"
     )
     minutes: float = setting(8.0, help_text="time for everything", above=0)
+    without: tuple[str, ...] = setting((), help_text="subjects that are not trained on")
+    measure: bool = setting(True, help_text="measure speeds before")
     steps: int = setting(0, help_text="most steps of each; 0: as its options say", minimum=0)
     least: int = setting(
         0, help_text="fewest steps of each; the last variants are left out for it", minimum=0
@@ -124,40 +123,9 @@ def with_saved_steps(settings: TrainingSettings) -> TrainingSettings:
 
 
 def pack(settings: PackSettings) -> None:
-    """Write prepared pairs, compressed, with the SHA-256 of their files."""
-    from cnnmetric.training.data.pairs import load_pair
-    from cnnmetric.training.data.pairs import read_pairs
-    from cnnmetric.training.data.pairs import sha256
-
+    """Write prepared pairs and label maps."""
     training = replace(variant_settings("full", settings.out), pairs=settings.table)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    index = []
-    for number, files in enumerate(read_pairs(settings.table, training.modality_names)):
-        pair = load_pair(files, training)
-        levels = np.rint(np.nan_to_num(pair.images.numpy()) * LEVELS).astype("<u2")
-        planes = (levels & 255).astype(np.uint8), (levels >> 8).astype(np.uint8)
-        content = b"".join(plane.tobytes() for plane in planes)
-        (settings.out / f"{number}.xz").write_bytes(lzma.compress(content, preset=3))
-        hashes = dict(zip(files.names, map(sha256, files.paths), strict=True))
-        about = {"subject": files.subject, "spacing": pair.spacing, "hashes": hashes}
-        index.append(about | {"shape": list(levels.shape)})
-    (settings.out / "index.json").write_text(json.dumps(index, indent=1))
-
-
-def unpack(folder: Path) -> tuple[list[AlignedPair], dict[str, str]]:
-    """Return the pairs of :func:`pack` and the SHA-256 of their files."""
-    if not (folder / "index.json").is_file():
-        msg = f"{folder} holds no packed pairs; make it by the command pack"
-        raise DataError(msg)
-    pairs = []
-    hashes: dict[str, str] = {}
-    for number, item in enumerate(json.loads((folder / "index.json").read_text())):
-        content = np.frombuffer(lzma.decompress((folder / f"{number}.xz").read_bytes()), np.uint8)
-        low, high = content.reshape(2, *item["shape"]).astype(np.float32)
-        images = torch.from_numpy((low + 256 * high) / LEVELS)
-        pairs.append(AlignedPair(images=images, spacing=item["spacing"], name=item["subject"]))
-        hashes |= item["hashes"]
-    return pairs, hashes
+    packed_images.pack(training, settings.label_maps, settings.out)
 
 
 class Run:
@@ -167,9 +135,9 @@ class Run:
         self,
         name: str,
         out: Path,
-        pairs: Sequence[AlignedPair],
+        packed: Packed,
         *,
-        as_products: bool,
+        as_products: bool = True,
         **changes: Any,
     ) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -177,7 +145,6 @@ class Run:
         self.settings = replace(variant_settings(name, out), **changes)
         torch.manual_seed(self.settings.seed)
         objective = objective_of(self.settings)
-        assert isinstance(objective, PatchObjective)
         self.objective = objective
         self.optimizer = objective.optimizer()
         self.progress = Progress(spacing=1.0, hashes={})
@@ -187,17 +154,14 @@ class Run:
         self.new = self.progress.step == 0
         objective.network.to(device)
         for state in self.optimizer.state.values():
-            state["momentum_buffer"] = state["momentum_buffer"].to(device)
-        edge = objective.network.receptive_field
-        self.steps = ResidentSteps(
-            self.settings,
-            objective,
-            self.optimizer,
-            ResidentSampler(pairs, self.settings, edge=edge, device=device),
-            rate=self._rate,
-            most=CHUNK,
-            as_products=as_products,
-        )
+            for name, value in state.items():
+                state[name] = value.to(device)
+        options: dict[str, Any] = {"rate": self._rate, "most": CHUNK}
+        if isinstance(objective, PatchObjective):
+            options["as_products"] = as_products
+        materials = packed.materials(self.settings)
+        self.steps = resident_steps(self.settings, objective, self.optimizer, materials, **options)
+        self.hashes = packed.hashes(self.settings)
         self.measuring = False
 
     @property
@@ -208,11 +172,11 @@ class Run:
     def _rate(self, step: int) -> float:
         return 0.0 if self.measuring else learning_rate(self.settings, step)
 
-    def plan(self, steps: int, spacing: float, hashes: dict[str, str]) -> None:
+    def plan(self, steps: int, spacing: float) -> None:
         """Decide how many steps a new run takes."""
         if self.new:
             self.settings = replace(self.settings, steps=min(steps, self.settings.steps))
-            self.progress.spacing, self.progress.hashes = spacing, hashes
+            self.progress.spacing, self.progress.hashes = spacing, self.hashes
             self.progress.device = device_name()
 
     def start(self) -> None:
@@ -250,18 +214,16 @@ def seconds_per_step(runs: Sequence[Run]) -> float:
         for run in runs:
             run.steps.finish()
 
-    momenta = [item["momentum_buffer"] for run in runs for item in run.optimizer.state.values()]
-    before = [momentum.clone() for momentum in momenta]
+    before = [run.steps.state() for run in runs]
     for run in runs:
         run.measuring = True
     take()
     started = time.perf_counter()
     take()
     seconds = (time.perf_counter() - started) / CHUNK
-    for run in runs:
+    for run, state in zip(runs, before, strict=True):
         run.measuring = False
-    for momentum, value in zip(momenta, before, strict=True):
-        momentum.copy_(value)
+        run.steps.restore(state)
     return seconds
 
 
@@ -277,10 +239,10 @@ def graph_difference(new: Callable[[], Run]) -> float:
     return float(np.abs(losses[0] - losses[1]).max())
 
 
-def host_rate(run: Run, pairs: Sequence[AlignedPair]) -> float:
+def host_rate(run: Run, packed: Packed) -> float:
     """Return the steps per second where other processes sample on the host."""
     first, last = HOST_STEPS
-    sampler = PatchSampler(pairs, run.settings, edge=run.objective.network.receptive_field)
+    sampler = run.objective.sampler(packed.materials(run.settings), run.settings)
     loader = DataLoader(sampler, batch_size=None, sampler=range(last), num_workers=HOST_PROCESSES)
     device = next(run.objective.network.parameters()).device
     started = 0.0
@@ -295,23 +257,23 @@ def host_rate(run: Run, pairs: Sequence[AlignedPair]) -> float:
     return (last - first) / (time.perf_counter() - started)
 
 
-def speeds(
-    name: str, out: Path, pairs: Sequence[AlignedPair], tell: Callable[[str, str], None]
-) -> bool:
+def speeds(name: str, out: Path, packed: Packed, tell: Callable[[str, str], None]) -> bool:
     """Tell what one network costs; return whether products of matrices are the faster."""
-    found = {}
-    for as_products in (True, False):
-        found[as_products] = seconds_per_step([Run(name, out, pairs, as_products=as_products)])
-        what = "products of matrices" if as_products else "convolutions"
-        tell(f"{what}, one network", f"{1 / found[as_products]:.1f}")
 
     def new(**changes: Any) -> Run:
-        return Run(name, out, pairs, as_products=True, **changes)
+        return Run(name, out, packed, **changes)
 
-    tell("... float32", f"{1 / seconds_per_step([new(precision='float32')]):.1f}")
-    tell("... sampled on the host", f"{host_rate(new(precision='float32'), pairs):.1f}")
+    found = {True: seconds_per_step([new()])}
+    precision = new().settings.precision
+    tell(f"one network, {precision}", f"{1 / found[True]:.1f}")
+    if isinstance(new().objective, PatchObjective):
+        found[False] = seconds_per_step([new(as_products=False)])
+        tell("... convolutions, and no products of matrices", f"{1 / found[False]:.1f}")
+    if precision != "float32":
+        tell("... float32", f"{1 / seconds_per_step([new(precision='float32')]):.1f}")
+    tell("... sampled on the host", f"{host_rate(new(precision='float32'), packed):.1f}")
     tell("difference of losses by the graph", f"{graph_difference(new):.1e}")
-    return found[True] <= found[False]
+    return found[True] <= found.get(False, found[True])
 
 
 def train(settings: TrainSettings) -> None:
@@ -319,7 +281,7 @@ def train(settings: TrainSettings) -> None:
     begun = time.perf_counter()
     out = settings.out
     out.mkdir(parents=True, exist_ok=True)
-    pairs, hashes = unpack(settings.folder)
+    packed = packed_images.unpack(settings.folder, without=settings.without)
     table = [
         f"# {device_name()}, PyTorch {torch.__version__}",
         "",
@@ -332,8 +294,9 @@ def train(settings: TrainSettings) -> None:
         print(table[-1], flush=True)
         (out / "speed.md").write_text("\n".join(table) + "\n")
 
-    as_products = speeds(settings.variants[0], out, pairs, tell)
-    runs = [Run(name, out, pairs, as_products=as_products) for name in settings.variants]
+    as_products = settings.measure and speeds(settings.variants[0], out, packed, tell)
+    as_products = as_products or not settings.measure
+    runs = [Run(name, out, packed, as_products=as_products) for name in settings.variants]
     together = seconds_per_step(runs)
     tell(f"the faster, {len(runs)} networks side by side, each", f"{1 / together:.1f}")
     left = settings.minutes * 60 - (time.perf_counter() - begun)
@@ -341,9 +304,9 @@ def train(settings: TrainSettings) -> None:
     while len(runs) > 1 and whole / len(runs) < settings.least:
         print(f"no time for {runs.pop().name}", flush=True)
     steps = max(int(whole / len(runs)) // CHUNK, 1) * CHUNK
-    spacing = float(np.median([pair.spacing for pair in pairs]))
+    spacing = float(np.median([pair.spacing for pair in packed.pairs]))
     for run in runs:
-        run.plan(min(steps, settings.steps or steps), spacing, hashes)
+        run.plan(min(steps, settings.steps or steps), spacing)
     saved = time.perf_counter()
     while any(run.left for run in runs):
         before = time.perf_counter()

@@ -18,6 +18,7 @@ from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.training.data.aligned_pair import AlignedPair
+from cnnmetric.training.data.crops import RENDER_EVERY
 from cnnmetric.training.data.crops import CropSampler
 from cnnmetric.training.data.label_maps import find_label_maps
 from cnnmetric.training.data.label_maps import load_label_map
@@ -25,6 +26,7 @@ from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.pairs import read_images
 from cnnmetric.training.data.pairs import read_pairs
 from cnnmetric.training.data.rendering import render_pair
+from cnnmetric.training.data.resident_crops import ResidentCrops
 from cnnmetric.training.data.sources import Kind
 from cnnmetric.training.loop import train
 from cnnmetric.training.loss import contrastive_loss
@@ -33,6 +35,7 @@ from cnnmetric.training.networks.similarities import NOISE_FLOOR
 from cnnmetric.training.networks.similarities import STRONG
 from cnnmetric.training.networks.similarities import Similarities
 from cnnmetric.training.networks.similarity_names import SIMILARITIES
+from cnnmetric.training.settings import TrainingSettings
 from support.training_images import blobs
 from support.training_images import self_similarity_layers
 from support.training_images import settings
@@ -72,9 +75,21 @@ def real(kind: Kind = "real", **changes: Any) -> Material:
     return Material(kind=kind, pairs=[pair], **changes)
 
 
-def test_crops_of_one_place_are_aligned_and_the_third_is_shifted(tmp_path: Path) -> None:
-    sampler = CropSampler([real()], learner(tmp_path, **PLAIN))
-    crops = sampler[0]
+def drawn(kind: str, materials: list[Material], chosen: TrainingSettings) -> torch.Tensor:
+    """Return the first batch, sampled on the host or where the network is."""
+    if kind == "host":
+        return CropSampler(materials, chosen)[0]
+    sampler = ResidentCrops(materials, chosen, device=torch.device("cpu"))
+    sampler.render(0)
+    return sampler.draw(torch.Generator().manual_seed(chosen.seed))
+
+
+both = pytest.mark.parametrize("kind", ["host", "resident"])
+
+
+@both
+def test_crops_of_one_place_are_aligned_and_the_third_is_shifted(kind: str, tmp_path: Path) -> None:
+    crops = drawn(kind, [real()], learner(tmp_path, **PLAIN))
     assert crops.shape == (2, 3, 27, 27, 27)
     torch.testing.assert_close(crops[:, 0], crops[:, 1])
     assert ((crops[:, 1] - crops[:, 2]).abs().flatten(1).mean(1) > 0.01).all()
@@ -96,8 +111,9 @@ def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
     assert not torch.equal(other[0], batches[0])
 
 
-def test_an_image_by_itself_gets_a_second_contrast(tmp_path: Path) -> None:
-    crops = CropSampler([real("contrast")], learner(tmp_path, **PLAIN))[0]
+@both
+def test_an_image_by_itself_gets_a_second_contrast(kind: str, tmp_path: Path) -> None:
+    crops = drawn(kind, [real("contrast")], learner(tmp_path, **PLAIN))
     assert ((crops[:, 0] - crops[:, 1]).abs().flatten(1).mean(1) > 0.01).all()
     for first, second in zip(crops[:, 0], crops[:, 1], strict=True):
         order = first.flatten().argsort()
@@ -105,14 +121,63 @@ def test_an_image_by_itself_gets_a_second_contrast(tmp_path: Path) -> None:
         assert steps.max() < 0.05  # a continuous function of the first image
 
 
-def test_sources_are_chosen_by_their_weights(tmp_path: Path) -> None:
+@both
+def test_sources_are_chosen_by_their_weights(kind: str, tmp_path: Path) -> None:
     dark = AlignedPair(images=torch.zeros(2, 40, 40, 40), spacing=1.0, name="dark")
-    sampler = CropSampler(
-        [Material(kind="real", pairs=[dark], weight=3), real(weight=1)],
-        learner(tmp_path, crops=200, crop_edge=25, **PLAIN),
-    )
-    share = float((sampler[0].flatten(1).amax(1) == 0).float().mean())
+    materials = [Material(kind="real", pairs=[dark], weight=3), real(weight=1)]
+    crops = drawn(kind, materials, learner(tmp_path, crops=200, crop_edge=25, **PLAIN))
+    share = float((crops.flatten(1).amax(1) == 0).float().mean())
     assert 0.65 < share < 0.85
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"remap_probability": 0.0, "max_noise": 0.0, "max_gamma": 1.0, "max_gain": 1.0},
+        {"remap_probability": 1.0, "max_noise": 0.1, "max_gamma": 2.0, "max_gain": 1.5},
+        {"dimension": 2, "mirroring": False, "rotation": 20.0, "crop_edge": 31},
+    ],
+)
+def test_both_samplers_draw_the_same_distribution(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """By the means, spreads and differences of crops, of which many are drawn."""
+    chosen = learner(tmp_path, crops=600, **({"scale": (0.6, 2.0)} | changes))
+    shape = (26, 30, 34)[: chosen.dimension]
+    pairs = []
+    for number in range(2):
+        images = [torch.from_numpy(blobs(shape, seed=number + extra) / 300) for extra in (0, 5)]
+        images[1][2:5] = torch.nan  # beyond a field of view
+        pairs.append(AlignedPair(images=torch.stack(images), spacing=1.0, name=str(number)))
+    materials = [Material(kind="real", pairs=pairs)]
+    measured = []
+    for kind in ("host", "resident"):
+        crops = drawn(kind, materials, chosen)
+        assert crops.isfinite().all()
+        channels = crops.flatten(2)
+        shift = (channels[:, 1] - channels[:, 2]).abs().mean(1)
+        dark = (channels < 0.02).float().mean(2)
+        measured.append(torch.cat([channels.mean(2), channels.std(2), dark, shift[:, None]], 1))
+    levels = torch.linspace(0.1, 0.9, 9)
+    for host, resident in zip(*(item.T for item in measured), strict=True):
+        limits = host.quantile(levels)
+        shares = [(item[:, None] <= limits).float().mean(0) for item in (host, resident)]
+        torch.testing.assert_close(*shares, atol=0.09, rtol=0)
+
+
+def test_pairs_of_label_maps_change_as_those_of_the_host_do(tmp_path: Path) -> None:
+    maps = [load_label_map(label_map(tmp_path))]
+    materials = [Material(kind="synthetic", label_maps=maps)]
+    chosen = learner(tmp_path, crops=60, **PLAIN)
+    sampler = ResidentCrops(materials, chosen, device=torch.device("cpu"))
+
+    def crops(step: int) -> torch.Tensor:
+        sampler.render(step)
+        return sampler.draw(torch.Generator().manual_seed(5))
+
+    first = crops(0)
+    assert torch.equal(crops(RENDER_EVERY - 1), first)
+    changed = (crops(RENDER_EVERY) != first).flatten(1).any(1)
+    assert 0 < changed.float().mean() < 0.5  # those of one slot in six
+    assert torch.equal(crops(0), first)
 
 
 def test_label_maps_become_two_contrasts_of_one_anatomy(tmp_path: Path) -> None:
@@ -121,7 +186,7 @@ def test_label_maps_become_two_contrasts_of_one_anatomy(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     stripped = 0
     for _ in range(12):
-        images = render_pair(labels, rng)
+        images = render_pair(torch.from_numpy(labels), rng)
         assert images.shape == (2, *labels.shape)
         assert images.min() >= 0
         assert images.max() <= 1

@@ -21,8 +21,9 @@ from cnnmetric.training.settings import TrainingSettings
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "studies" / "options"
 MODELS = sorted(file.stem for file in (ROOT / "models").glob("*.onnx"))
-ALONE = ("base", "full", "self-similarity-k3")
-VARIANTS = sorted({file.stem for file in FOLDER.glob("*.txt")}.difference(ALONE))
+ALONE = ("base", "fine", "full", "self-similarity-k3")
+OF_FINE = ("field-23", "five", "largest", "long", "wider")
+VARIANTS = sorted({file.stem for file in FOLDER.glob("*.txt")}.difference(ALONE + OF_FINE))
 
 
 def read(*names: str) -> TrainingSettings:
@@ -61,6 +62,31 @@ def test_a_variant_differs_from_the_base_in_what_it_is_named_after(name: str) ->
         "steps-16000": {"steps"},
         "graded": {"near_miss_fraction", "near_miss_offset", "near_miss_labels"},
     }.get(name)
+
+
+@pytest.mark.parametrize("name", OF_FINE)
+def test_a_variant_of_the_default_differs_in_what_it_is_named_after(name: str) -> None:
+    base, variant = read("fine").as_record(), read("fine", name).as_record()
+    changed = {option for option in base if base[option] != variant[option]}
+    assert changed == {
+        "field-23": {"channels", "kernels", "strides"},
+        "five": {"similarities"},
+        "largest": {"channels"},
+        "long": {"steps"},
+        "wider": {"channels"},
+    }.get(name)
+    sizes = [
+        sum(weight.numel() for weight in objective_of(read(*names)).network.parameters())
+        for names in (("full",), ("fine", "largest"))
+    ]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
+
+
+def test_the_default_is_that_of_the_card() -> None:
+    found = json.loads(json.dumps(read("fine").as_record()))
+    shipped = json.loads((ROOT / "models" / "t1t2-fine.json").read_text())["settings"]
+    shared = (found.keys() & shipped.keys()) - FREE_ON_RESUME
+    assert {name: found[name] for name in shared} == {name: shipped[name] for name in shared}
 
 
 def test_the_variant_that_is_shipped_is_that_of_the_card() -> None:

@@ -18,8 +18,8 @@ from support.training_images import render
 from support.training_images import write_image
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "gpu_check.py"
-# Small, and with the options of the base.
-VARIANTS = ("base+cross-entropy+graded", "base+anatomy")
+# Small, and with the options of the base; and descriptors.
+VARIANTS = ("base+cross-entropy+graded", "base+k3", "fine+wider")
 
 
 def call(*words: object) -> str:
@@ -34,14 +34,19 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of packed pairs, made from images."""
     folder = tmp_path_factory.mktemp("packed")
     rows = ["subject,T1,T2"]
-    for seed in range(2):
+    for seed in range(4):
         tissues = anatomy(seed, (50, 52, 54))
         for name, values in zip(("T1", "T2"), render(tissues, tissues), strict=True):
             write_image(folder / f"{seed}_{name}.nii.gz", 1000 * values)
         rows.append(f"s{seed},{seed}_T1.nii.gz,{seed}_T2.nii.gz")
     table = folder / "pairs.csv"
     table.write_text("\n".join(rows) + "\n")
-    call("pack", table, "--out", folder / "gpu")
+    labels = np.zeros((50, 52, 54), np.int16)
+    labels[8:40, 8:40, 8:40] = 2
+    labels[16:24, 16:24, 16:24] = 10
+    (folder / "maps").mkdir()
+    write_image(folder / "maps" / "head.nii.gz", labels)
+    call("pack", table, "--out", folder / "gpu", "--label-maps", folder / "maps")
     return folder / "gpu"
 
 
@@ -50,13 +55,20 @@ def test_train_and_export_what_was_packed(packed: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     options = ["--variants", *VARIANTS, "--minutes", 5]
     printed = call("train", packed, "--out", results, *options, "--steps", 4)
-    assert "| the faster, 2 networks side by side, each |" in printed
-    for variant in VARIANTS:
+    assert "| the faster, 3 networks side by side, each |" in printed
+    # Two images of each of four pairs, of which k3 has the first three, and a label map.
+    for variant, files in zip(VARIANTS, (8, 6, 9), strict=True):
         saved = torch.load(results / f"{variant}.checkpoint.pt", weights_only=True)
         assert len(saved["progress"]["losses"]) == 4
-        assert len(saved["progress"]["hashes"]) == 4
+        assert len(saved["progress"]["hashes"]) == files
         lines = (results / f"{variant}.csv").read_text().splitlines()
         assert [line.split(",")[0] for line in lines] == ["step", "2", "4"]
+
+    # Without one of the subjects.
+    less = [*options[:1], "fine", *options[-2:], "--no-measure", "--steps", 2, "--without", "s1"]
+    call("train", packed, "--out", tmp_path / "less", *less)
+    saved = torch.load(tmp_path / "less" / "fine.checkpoint.pt", weights_only=True)
+    assert sorted(saved["progress"]["hashes"])[:3] == ["0_T1.nii.gz", "0_T2.nii.gz", "2_T1.nii.gz"]
 
     # The same command finds nothing more to do, and leaves the networks as they are.
     call("train", packed, "--out", results, *options, "--steps", 4)
@@ -97,6 +109,7 @@ def test_what_there_is_not_is_named(packed: Path, tmp_path: Path) -> None:
     for words, message in (
         (["train", tmp_path, "--out", tmp_path], "holds no packed pairs; make it by the command"),
         (["train", packed, "--out", tmp_path, "--variants", "none"], "there is no 'none' in"),
+        (["train", packed, "--out", tmp_path, "--without", "s7"], "holds no such subject"),
     ):
         command = [sys.executable, str(SCRIPT), *map(str, words)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cnnmetric.errors import SettingsError
-from cnnmetric.training.data.material import find_materials
+from cnnmetric.training.data.material_files import find_materials
 from cnnmetric.training.holdout import Split
 from cnnmetric.training.holdout import split
 from cnnmetric.training.loop import train

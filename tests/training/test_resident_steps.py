@@ -13,16 +13,23 @@ import numpy as np
 import pytest
 import torch
 
+from cnnmetric.training import checkpoint
 from cnnmetric.training import loop
+from cnnmetric.training.checkpoint import Progress
+from cnnmetric.training.crop_steps import CropSteps
 from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.resident import ResidentSampler
+from cnnmetric.training.data.resident_crops import ResidentCrops
 from cnnmetric.training.interruption import Interrupted
 from cnnmetric.training.networks.architecture import TwoChannelNetwork
 from cnnmetric.training.networks.architecture import layers
 from cnnmetric.training.networks.architecture import paper_layers
+from cnnmetric.training.objectives import ContrastiveObjective
+from cnnmetric.training.objectives import Objective
 from cnnmetric.training.objectives import PatchObjective
 from cnnmetric.training.objectives import objective_of
+from cnnmetric.training.patch_steps import PatchSteps
 from cnnmetric.training.processes import Processes
 from cnnmetric.training.resident_steps import ResidentSteps
 from cnnmetric.training.settings import TrainingSettings
@@ -46,7 +53,7 @@ def objective(chosen: TrainingSettings) -> PatchObjective:
 
 def resident(
     chosen: TrainingSettings, trained: PatchObjective, optimizer: Any, **changes: Any
-) -> ResidentSteps:
+) -> PatchSteps:
     tissues = anatomy(1, (20, 21, 22))
     images = torch.from_numpy(np.stack(render(tissues, tissues)))
     sampler = ResidentSampler(
@@ -55,7 +62,7 @@ def resident(
         edge=trained.network.receptive_field,
         device=CPU,
     )
-    return ResidentSteps(
+    return PatchSteps(
         chosen, trained, optimizer, sampler, rate=lambda step: 0.01 * (step + 1), most=8, **changes
     )
 
@@ -133,13 +140,100 @@ def test_steps_go_on_where_they_stopped(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
+def resident_crops(
+    chosen: TrainingSettings, trained: ContrastiveObjective, optimizer: Any
+) -> CropSteps:
+    tissues = anatomy(1, (30, 31, 32))
+    images = torch.from_numpy(np.stack(render(tissues, tissues)))
+    pair = AlignedPair(images=images, spacing=1.0, name="pair")
+    sampler = ResidentCrops([Material(kind="real", pairs=[pair])], chosen, device=CPU)
+    return CropSteps(
+        chosen, trained, optimizer, sampler, rate=lambda step: 0.001 * (step + 1), most=14
+    )
+
+
+def descriptors(folder: Path) -> tuple[TrainingSettings, ContrastiveObjective]:
+    chosen = settings(
+        folder,
+        architecture="self-similarity",
+        channels=(4, 4),
+        kernels=(3, 1),
+        strides=(2, 1),
+        crops=2,
+        crop_edge=25,
+    )
+    torch.manual_seed(chosen.seed)
+    found = objective_of(chosen)
+    assert isinstance(found, ContrastiveObjective)
+    return chosen, found
+
+
+def test_steps_of_crops_are_those_of_adam(tmp_path: Path) -> None:
+    """The same crops, one after the other, by PyTorch's optimizer as it is."""
+    chosen, ours = descriptors(tmp_path)
+    reference = descriptors(tmp_path)[1]
+    optimizer, other = ours.optimizer(), reference.optimizer()
+    steps = resident_crops(chosen, ours, optimizer)
+    drawn: list[torch.Tensor] = []
+    draw = steps._sampler.draw
+
+    def kept(*arguments: Any) -> torch.Tensor:
+        drawn.append(draw(*arguments))
+        return drawn[-1]
+
+    steps._sampler.draw = kept  # type: ignore[assignment, method-assign]
+    steps.start(10, 4)  # over the end of those that are drawn at once
+    losses, accuracies = steps.finish()
+    assert [len(item) for item in drawn] == [4, 4]
+
+    expected = []
+    for step, crops in enumerate(torch.cat(drawn).chunk(4), 10):
+        other.param_groups[0]["lr"] = 0.001 * (step + 1)
+        value, found = reference.loss(crops, CPU)
+        other.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        other.step()
+        expected.append((value.item(), found.item()))
+    np.testing.assert_allclose(list(zip(losses, accuracies, strict=True)), expected, rtol=1e-5)
+    for one, two in zip(ours.network.parameters(), reference.network.parameters(), strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_what_was_only_measured_is_undone(tmp_path: Path) -> None:
+    chosen, ours = descriptors(tmp_path)
+    steps = resident_crops(chosen, ours, ours.optimizer())
+    weights = [weight.detach().clone() for weight in ours.network.parameters()]
+    before = steps.state()
+    steps.start(0, 3)
+    after = steps.finish()[0]
+    assert not all(map(torch.equal, weights, ours.network.parameters()))
+    steps.restore(before)
+    assert all(map(torch.equal, weights, ours.network.parameters()))
+    steps.start(0, 3)
+    assert steps.finish()[0] == after
+
+
+def test_a_checkpoint_of_a_graph_goes_on_elsewhere(tmp_path: Path) -> None:
+    chosen, ours = descriptors(tmp_path)
+    optimizer = ours.optimizer()
+    steps = resident_crops(chosen, ours, optimizer)
+    steps.start(0, 2)
+    for group in optimizer.param_groups:  # as where a graph was captured
+        group["capturable"], group["lr"] = True, torch.tensor(0.5)
+    progress = Progress(spacing=1.0, hashes={}, losses=[0.0, 0.0], accuracies=[0.0, 0.0])
+    checkpoint.save(chosen, ours.network, optimizer, progress)
+    again = ours.optimizer()
+    assert checkpoint.load(chosen, ours.network, again).step == 2
+    resident_crops(chosen, ours, again).start(2, 2)  # PyTorch refuses graphs on a processor
+
+
 @pytest.fixture
 def on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a run take its steps as on a GPU, without a graph."""
 
     def steps(
         chosen: TrainingSettings,
-        trained: PatchObjective,
+        trained: Objective,
         optimizer: torch.optim.Optimizer,
         materials: Sequence[Material],
         processes: Processes,

@@ -129,6 +129,9 @@ def load(
         _check_settings(settings, state["settings"])
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
+        for group in optimizer.param_groups:
+            if "capturable" in group:  # where its steps are taken is chosen anew
+                group["capturable"] = False
         return Progress(**state["progress"])
     except SettingsError:
         raise

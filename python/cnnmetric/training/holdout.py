@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
-from cnnmetric.training.data.material import MaterialFiles
+from cnnmetric.training.data.material_files import MaterialFiles
 from cnnmetric.training.data.pairs import PairFiles
 from cnnmetric.training.data.pairs import read_pairs
 from cnnmetric.training.settings import NO_PAIR

@@ -24,8 +24,8 @@ from cnnmetric.training.checkpoint import Progress
 from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.cache import cached_pair
 from cnnmetric.training.data.material import Material
-from cnnmetric.training.data.material import find_materials
-from cnnmetric.training.data.material import load_material
+from cnnmetric.training.data.material_files import find_materials
+from cnnmetric.training.data.material_files import load_material
 from cnnmetric.training.data.pairs import PairFiles
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.data.pairs import sha256

@@ -14,20 +14,26 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from cnnmetric.training.crop_steps import CropSteps
 from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.resident import ResidentSampler
+from cnnmetric.training.data.resident_crops import ResidentCrops
+from cnnmetric.training.data.resident_crops import shapes_of
+from cnnmetric.training.data.resident_images import ResidentImages
 from cnnmetric.training.interruption import StopRequest
 from cnnmetric.training.interruption import leave_signals
 from cnnmetric.training.interruption import unless_stopped
+from cnnmetric.training.objectives import ContrastiveObjective
 from cnnmetric.training.objectives import Objective
 from cnnmetric.training.objectives import PatchObjective
+from cnnmetric.training.patch_steps import PatchSteps
 from cnnmetric.training.processes import Processes
 from cnnmetric.training.resident_steps import ResidentSteps
 from cnnmetric.training.schedule import learning_rate
 from cnnmetric.training.settings import TrainingSettings
 
 # Steps between two looks at the clock, at signals and at the loss, where all is on the GPU.
-CHUNK = 50
+CHUNK = 60
 # Of the GPU's free memory, what images may fill.
 SHARE_OF_MEMORY = 0.6
 
@@ -120,23 +126,20 @@ def steps_of(
 ) -> Steps:
     """Return the steps of a run; the network is on its device.
 
-    Patches are drawn on a GPU that has room for all images, in a run of one process.
+    Patches and crops are drawn on a GPU that has room for all images, in a run of one process.
     """
     device = next(objective.network.parameters()).device
-    pairs = [pair for material in materials for pair in material.pairs]
-    if (
-        device.type != "cuda"
-        or not isinstance(objective, PatchObjective)
-        or processes.size > 1
-        or ResidentSampler.size(pairs) > SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
-    ):
+    if device.type != "cuda" or processes.size > 1:
+        return HostSteps(settings, objective, optimizer, materials, processes)
+    needed = ResidentImages.memory(shapes_of(materials))
+    if needed > SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]:
         return HostSteps(settings, objective, optimizer, materials, processes)
     return graph_steps(settings, objective, optimizer, materials)
 
 
 def graph_steps(
     settings: TrainingSettings,
-    objective: PatchObjective,
+    objective: Objective,
     optimizer: torch.optim.Optimizer,
     materials: Sequence[Material],
 ) -> GraphSteps:
@@ -147,19 +150,38 @@ def graph_steps(
     DataError
         If a pair has no room for a patch, as `sampling.PatchSampler` says.
     """
-    objective.sampler(materials, settings)
-    sampler = ResidentSampler(
-        [pair for material in materials for pair in material.pairs],
-        settings,
-        edge=objective.network.receptive_field,
-        device=next(objective.network.parameters()).device,
-    )
-    resident = ResidentSteps(
+    resident = resident_steps(
         settings,
         objective,
         optimizer,
-        sampler,
+        materials,
         rate=lambda step: learning_rate(settings, step),
         most=CHUNK,
     )
     return GraphSteps(settings, resident)
+
+
+def resident_steps(
+    settings: TrainingSettings,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    materials: Sequence[Material],
+    **options: Any,
+) -> ResidentSteps:
+    """Return steps of the objective's kind, with all images where the network is.
+
+    The options are those of `PatchSteps` or `CropSteps`.
+    """
+    device = next(objective.network.parameters()).device
+    if isinstance(objective, ContrastiveObjective):
+        crops = ResidentCrops(materials, settings, device=device)
+        return CropSteps(settings, objective, optimizer, crops, **options)
+    assert isinstance(objective, PatchObjective)
+    objective.sampler(materials, settings)  # looks for room in every pair
+    patches = ResidentSampler(
+        [pair for material in materials for pair in material.pairs],
+        settings,
+        edge=objective.network.receptive_field,
+        device=device,
+    )
+    return PatchSteps(settings, objective, optimizer, patches, **options)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,11 +16,9 @@ from cnnmetric.training.data.geometry import random_directions
 from cnnmetric.training.data.geometry import random_rotations
 from cnnmetric.training.data.interpolation import extract
 from cnnmetric.training.data.interpolation import patch_offsets
+from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.rendering import render_pair
 from cnnmetric.training.settings import TrainingSettings
-
-if TYPE_CHECKING:  # it reads files, which takes ITK
-    from cnnmetric.training.data.material import Material
 
 # No more than so many voxels of anatomy are kept to draw the crops' centres from.
 MAX_CENTRES = 200_000
@@ -31,6 +28,21 @@ CENTRE_SPREAD = 2.0
 RENDERED, RENDER_EVERY = 6, 12
 # Knots of the random intensity map, and its lowest value away from 0.
 KNOTS, LOWEST = (2, 6), 0.03
+
+
+def rendered_version(step: int, slot: int) -> int:
+    """Return which pair a slot shows at a step; the slots change in turn, each in its own time."""
+    return (step + slot * RENDER_EVERY) // (RENDERED * RENDER_EVERY)
+
+
+def rendered_numbers(
+    settings: TrainingSettings, material: int, slot: int, version: int
+) -> np.random.Generator:
+    """Return the random numbers that a slot's pair is made with."""
+    # The last number keeps these streams apart from the steps'.
+    return np.random.default_rng(
+        np.random.SeedSequence([settings.seed, slot, version, material + 1])
+    )
 
 
 @dataclass(frozen=True)
@@ -105,16 +117,16 @@ class CropSampler(Dataset[torch.Tensor]):
         return images[rng.integers(len(images))]
 
     def _render(self, material: int, slot: int, step: int) -> _Source:
-        """Return what a slot shows at a step; the slots change in turn, each in its own time."""
-        version = (step + slot * RENDER_EVERY) // (RENDERED * RENDER_EVERY)
+        """Return what a slot shows at a step."""
+        version = rendered_version(step, slot)
         if (material, slot, version) not in self._rendered:
-            seed = self._settings.seed
-            # The last number keeps these streams apart from the steps'.
-            rng = np.random.default_rng(np.random.SeedSequence([seed, slot, version, material + 1]))
+            rng = rendered_numbers(self._settings, material, slot, version)
             label_maps = self._materials[material].label_maps
-            labels = label_maps[int(rng.integers(len(label_maps)))]
+            labels = torch.from_numpy(label_maps[int(rng.integers(len(label_maps)))])
             self._rendered.pop((material, slot, version - 1), None)
-            self._rendered[material, slot, version] = _source(render_pair(labels, rng), seed)
+            self._rendered[material, slot, version] = _source(
+                render_pair(labels, rng), self._settings.seed
+            )
         return self._rendered[material, slot, version]
 
     def _draw(self, rng: np.random.Generator, source: _Source, crop: torch.Tensor) -> None:
@@ -155,10 +167,14 @@ class CropSampler(Dataset[torch.Tensor]):
             crop += level * noise * (crop > FOREGROUND / 2)
 
 
+def anatomy_in_both(images: torch.Tensor) -> torch.Tensor:
+    """Return the voxels ``(n, d)`` that show anatomy in both images; all, where none does."""
+    centres = torch.nonzero((images > FOREGROUND).all(0))
+    return centres if len(centres) else torch.nonzero(torch.ones(images.shape[1:]))
+
+
 def _source(images: torch.Tensor, seed: int, recontrast: bool = False) -> _Source:
-    centres = torch.nonzero((images > FOREGROUND).all(0)).numpy()
-    if not len(centres):
-        centres = torch.nonzero(torch.ones(images.shape[1:])).numpy()
+    centres = anatomy_in_both(images).numpy()
     if len(centres) > MAX_CENTRES:
         chosen = np.random.default_rng(seed).choice(len(centres), MAX_CENTRES, replace=False)
         centres = centres[chosen]

@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch.nn.functional import grid_sample
 
 from cnnmetric.training.data.aligned_pair import FOREGROUND
 from cnnmetric.training.data.aligned_pair import AlignedPair
+from cnnmetric.training.data.device_random import between
+from cnnmetric.training.data.device_random import directions
+from cnnmetric.training.data.device_random import log_between
+from cnnmetric.training.data.device_random import mirrors
+from cnnmetric.training.data.device_random import rotations
+from cnnmetric.training.data.device_random import uniform
 from cnnmetric.training.data.interpolation import patch_offsets
 from cnnmetric.training.data.near_misses import grade
 from cnnmetric.training.data.near_misses import near_miss_lengths
+from cnnmetric.training.data.resident_images import ResidentImages
 from cnnmetric.training.loss import ALIGNED
 from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.settings import TrainingSettings
@@ -51,7 +56,7 @@ class ResidentSampler:
     """Batches of patch pairs, drawn on the device.
 
     The distribution is that of `sampling.PatchSampler`; the patches are others, since the random
-    numbers are the device's. Pairs lie in one image, one below the other along the slowest axis.
+    numbers are the device's.
 
     Parameters
     ----------
@@ -75,32 +80,16 @@ class ResidentSampler:
     ) -> None:
         self._settings = settings
         self._edge = edge
-        self._device = device
         self._dimension = settings.dimension
-        shapes = [pair.images.shape[1:] for pair in pairs]
-        others = [max(sizes) for sizes in zip(*(shape[1:] for shape in shapes), strict=True)]
-        # A slice of zeros below each pair: a neighbour of weight 0 must not be NaN.
-        starts = np.cumsum([0, *(shape[0] + 1 for shape in shapes)])
-        self._stack = torch.zeros(2, 1, 1, int(starts[-1]), *others, device=device)
-        for pair, start in zip(pairs, starts, strict=False):
-            inside = (slice(start, start + pair.images.shape[1]),)
-            inside += tuple(slice(0, size) for size in pair.images.shape[2:])
-            self._stack[(slice(None), 0, 0, *inside)] = pair.images.to(device)
-        whole = torch.tensor(self._stack.shape[:2:-1], device=device)
-        self._normalise = 2 / (whole - 1).clamp(min=1).float()  # to grid_sample's coordinates
-        self._has_outside = bool(self._stack.isnan().any())
-        self._sizes = torch.tensor([tuple(shape[::-1]) for shape in shapes], device=device).float()
-        self._starts = torch.zeros(len(pairs), self._dimension, device=device)  # (x, y, z)
-        self._starts[:, -1] = torch.tensor(starts[:-1], device=device)
+        self._images = ResidentImages(
+            [pair.images.shape[1:] for pair in pairs],
+            device=device,
+        )
+        for number, pair in enumerate(pairs):
+            self._images.put(number, pair.images)
+        self._has_outside = self._images.has_outside()
         self._offsets = patch_offsets(edge, self._dimension).to(device)
         self._corners = self._offsets[(self._offsets.abs() > (edge - 1) / 2 - 0.5).all(1)]
-
-    @staticmethod
-    def size(pairs: Sequence[AlignedPair]) -> int:
-        """Return how many bytes of the device's memory these pairs take."""
-        shapes = [pair.images.shape[1:] for pair in pairs]
-        others = [max(sizes) for sizes in zip(*(shape[1:] for shape in shapes), strict=True)]
-        return int(8 * sum(shape[0] + 1 for shape in shapes) * np.prod(others))
 
     def draw(
         self, generator: torch.Generator, batches: int = 1
@@ -111,16 +100,16 @@ class ResidentSampler:
         """
         settings = self._settings
         count = settings.batch_size * batches
-        labels = torch.where(self._uniform(generator, count) < 0.5, ALIGNED, MISALIGNED)
-        last = len(self._sizes) - 1  # which rounding must not pass
-        chosen = (self._uniform(generator, count) * (last + 1)).long().clamp(max=last)
+        labels = torch.where(uniform(generator, count) < 0.5, ALIGNED, MISALIGNED)
+        last = len(self._images.sizes) - 1  # which rounding must not pass
+        chosen = (uniform(generator, count) * (last + 1)).long().clamp(max=last)
         aligned = labels == ALIGNED
-        near = (self._uniform(generator, count) < settings.near_miss_fraction) & ~aligned
+        near = (uniform(generator, count) < settings.near_miss_fraction) & ~aligned
 
         first = self._random(generator, chosen)
-        lengths = self._between(generator, *near_miss_lengths(settings), count, TRIES)
+        lengths = between(generator, *near_miss_lengths(settings), count, TRIES)
         moved = _Transforms(
-            first.matrices @ self._rotations(generator, settings.near_miss_rotation, chosen),
+            first.matrices @ self._rotations(generator, settings.near_miss_rotation, count),
             first.centres + self._steps(generator, first, lengths[..., None]),
         )
         independent = self._random(generator, chosen)
@@ -157,9 +146,8 @@ class ResidentSampler:
         ).nan_to_num_()
 
         def factors(largest: float) -> torch.Tensor:
-            limit = float(np.log(largest))
             shape = (len(chosen), 2) + (1,) * dimension
-            return self._between(generator, -limit, limit, *shape).exp()
+            return log_between(generator, 1 / largest, largest, *shape)
 
         if settings.max_gamma > 1:
             patches = patches.pow(factors(settings.max_gamma))
@@ -174,27 +162,21 @@ class ResidentSampler:
         # One product for all patches.
         moved = torch.tensordot(points, transforms.matrices, ([1], [-1])).movedim(0, -2)
         voxels = moved + transforms.centres[..., None, :]
-        return self._at(voxels, chosen, channel, mode="bilinear")
-
-    def _at(
-        self, voxels: torch.Tensor, chosen: torch.Tensor, channel: int, *, mode: str
-    ) -> torch.Tensor:
-        """Return intensities ``(n, ...)`` at voxels ``(n, ..., d)`` of the images chosen."""
-        image = self._stack[channel]
-        starts = self._starts[chosen].view(-1, *[1] * (voxels.ndim - 2), self._dimension)
-        places = (voxels + starts) * self._normalise - 1
-        grid = places.reshape(1, -1, *[1] * (self._dimension - 1), self._dimension)
-        found = grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=True)
-        return found.reshape(voxels.shape[:-1])
+        here = slice(channel, channel + 1)
+        return self._images.interpolate(voxels, chosen, here, outside="border")[0]
 
     def _inside(self, transforms: _Transforms, chosen: torch.Tensor, channel: int) -> torch.Tensor:
         """Return ``(n, T)``: whether the patches lie in an image, and where the settings want."""
         half = (self._edge - 1) / 2 * transforms.matrices.abs().sum(-1)
-        sizes = self._sizes[chosen][:, None]
+        sizes = self._images.sizes[chosen][:, None]
         centres = transforms.centres
         fits = ((centres >= half) & (centres <= sizes - 1 - half)).all(-1)
         if self._settings.patch_centres == "anatomy":
-            fits &= self._at(centres, chosen, channel, mode="nearest") > FOREGROUND
+            here = slice(channel, channel + 1)
+            found = self._images.interpolate(
+                centres, chosen, here, mode="nearest", outside="border"
+            )
+            fits &= found[0] > FOREGROUND
         if self._has_outside:
             # The second image's field of view is convex: a patch is in it if its corners are.
             fits &= ~self._interpolate(transforms, self._corners, chosen, channel).isnan().any(-1)
@@ -203,61 +185,30 @@ class ResidentSampler:
     def _random(self, generator: torch.Generator, chosen: torch.Tensor) -> _Transforms:
         """Return transforms ``(n, T)`` as `geometry.random_transforms` draws them."""
         settings = self._settings
-        count, dimension = len(chosen), self._dimension
-        low, high = map(float, np.log(settings.scale))
-        factors = self._between(generator, low, high, count, TRIES, 1, 1).exp()
-        matrices = factors * self._rotations(generator, settings.rotation, chosen)
+        count = len(chosen)
+        factors = log_between(generator, *settings.scale, count, TRIES, 1, 1)
+        matrices = factors * self._rotations(generator, settings.rotation, count)
         if settings.mirroring:
-            drawn = self._uniform(generator, count, TRIES, 1, dimension)
-            matrices = matrices * torch.where(drawn < 0.5, -1.0, 1.0)
+            matrices = matrices * mirrors(generator, self._dimension, count, TRIES, 1)
         return _Transforms(matrices, self._positions(generator, matrices, chosen))
 
     def _positions(
         self, generator: torch.Generator, matrices: torch.Tensor, chosen: torch.Tensor
     ) -> torch.Tensor:
         """Return centres ``(n, T, d)`` anywhere that keeps the patch in its image."""
-        last = self._sizes[chosen][:, None] - 1
+        last = self._images.sizes[chosen][:, None] - 1
         room = (last - (self._edge - 1) * matrices.abs().sum(-1)).clamp(min=0)
-        return last / 2 + (self._uniform(generator, *room.shape) - 0.5) * room
+        return last / 2 + (uniform(generator, *room.shape) - 0.5) * room
+
+    def _rotations(self, generator: torch.Generator, degrees: float, count: int) -> torch.Tensor:
+        return rotations(generator, degrees, self._dimension, count, TRIES)
 
     def _steps(
         self, generator: torch.Generator, transforms: _Transforms, lengths: torch.Tensor
     ) -> torch.Tensor:
         """Return offsets in voxels, of lengths ``(..., 1)`` in patch voxels, any direction."""
-        steps = lengths * self._directions(generator, *transforms.centres.shape)
+        steps = lengths * directions(generator, *transforms.centres.shape)
         return (transforms.matrices @ steps[..., None])[..., 0]
-
-    def _rotations(
-        self, generator: torch.Generator, degrees: float, chosen: torch.Tensor
-    ) -> torch.Tensor:
-        """Return ``(n, T, d, d)`` as `geometry.random_rotations` draws them."""
-        shape = (len(chosen), TRIES)
-        limit = float(np.deg2rad(degrees))
-        angles = self._between(generator, -limit, limit, *shape, 1, 1)
-        cosine, sine = angles.cos(), angles.sin()
-        if self._dimension == 2:
-            rows = torch.cat([cosine, -sine], -1), torch.cat([sine, cosine], -1)
-            return torch.cat(rows, -2)
-        axes = self._directions(generator, *shape, 3)
-        x, y, z = axes.unbind(-1)
-        none = torch.zeros_like(x)
-        cross = torch.stack([none, -z, y, z, none, -x, -y, x, none], -1).view(*shape, 3, 3)
-        outer = axes[..., :, None] * axes[..., None, :]
-        identity = torch.eye(3, device=self._device)
-        return cosine * identity + sine * cross + (1 - cosine) * outer
-
-    def _directions(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
-        vectors = torch.randn(shape, generator=generator, device=self._device)
-        lengths: torch.Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-        return vectors / lengths
-
-    def _uniform(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
-        return torch.rand(shape, generator=generator, device=self._device)
-
-    def _between(
-        self, generator: torch.Generator, low: float, high: float, *shape: int
-    ) -> torch.Tensor:
-        return low + (high - low) * self._uniform(generator, *shape)
 
 
 def _first(condition: torch.Tensor) -> torch.Tensor:
