@@ -78,6 +78,7 @@ constexpr unsigned int  TensorInt64s = 7;
 constexpr unsigned int  TensorName = 8;
 constexpr unsigned int  TensorRaw = 9;
 constexpr unsigned int  TensorDoubles = 10;
+constexpr unsigned int  TensorExternal = 13;
 constexpr std::uint64_t Float = 1;
 constexpr std::uint64_t Int32 = 6;
 constexpr std::uint64_t Int64 = 7;
@@ -193,6 +194,7 @@ private:
   {
     std::string_view name = output;
     std::uint64_t    type = 0;
+    bool             isElsewhere = false;
     ForEachField(tensor, [&](const Field & field) {
       if (field.number == number::TensorType)
       {
@@ -202,7 +204,17 @@ private:
       {
         name = field.bytes;
       }
+      else if (field.number == number::TensorExternal)
+      {
+        isElsewhere = true;
+      }
     });
+    if (isElsewhere)
+    {
+      // The checksum would not cover it, and a file from somebody else could name any file here.
+      throw ModelError("Model '" + m_Path + "' keeps the numbers of '" + std::string(name) +
+                       "' in another file. Save it as one file, as `onnx.save` does by default.");
+    }
     const Content content = Read(tensor, type);
     // A single infinity may be meant: as the bound of a Clip, for example.
     if (content.hasNaN || (content.hasInfinity && content.count > 1))

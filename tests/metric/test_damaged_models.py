@@ -90,3 +90,13 @@ def test_sizes_that_the_network_does_not_have_are_refused(
     onnx.save(model, lie)
     with pytest.raises(ModelError, match="cannot be evaluated with the receptive field of"):
         opened(lie)
+
+
+def test_numbers_in_another_file_are_not_read(small_model: Path, tmp_path: Path) -> None:
+    """A file could name any file that its user may read."""
+    model = unsealed(small_model)
+    copy = tmp_path / "two.onnx"
+    onnx.save(model, copy, save_as_external_data=True, location="numbers", size_threshold=0)
+    assert (tmp_path / "numbers").stat().st_size > 1000
+    with pytest.raises(ModelError, match=r"two\.onnx' keeps .* in another file. Save it"):
+        opened(copy)

@@ -95,6 +95,7 @@ def test_training_needs_no_itk(packed: Path, tmp_path: Path) -> None:
     code = (
         "import sys, runpy\n"
         "sys.modules['itk'] = None\n"
+        f"sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
         f"sys.argv = {[str(SCRIPT), 'train', '--help']!r}\n"
         f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
     )
