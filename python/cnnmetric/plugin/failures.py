@@ -116,7 +116,8 @@ def _parameter_maps(registration: Any) -> list[ParameterMap]:
     if parameter_object is None:
         return []
     number = parameter_object.GetNumberOfParameterMaps()
-    return [dict(parameter_object.GetParameterMap(index)) for index in range(number)]
+    # Of the items, because a name that is no UTF-8 finds nothing when it is looked up.
+    return [dict(parameter_object.GetParameterMap(index).items()) for index in range(number)]
 
 
 def check_dimension(maps: Iterable[ParameterMap], dimension: int) -> None:

@@ -146,7 +146,8 @@ def geometry_of(grid: Image) -> dict[str, list[str]]:
 def parameter_maps(parameters: ParameterObject) -> list[dict[str, tuple[str, ...]]]:
     """Return elastix's parameter maps, in order."""
     number = parameters.GetNumberOfParameterMaps()
-    return [dict(parameters.GetParameterMap(place)) for place in range(number)]
+    # Of the items, because a name that is no UTF-8 finds nothing when it is looked up.
+    return [dict(parameters.GetParameterMap(place).items()) for place in range(number)]
 
 
 def read_chain(file: Path) -> ParameterObject:
@@ -167,7 +168,7 @@ def read_chain(file: Path) -> ParameterObject:
             reason = str(error).strip().splitlines()[-1]
             msg = f"{files[-1]} cannot be read as a transform of elastix: {reason}"
             raise DataError(msg) from error
-        maps.insert(0, dict(parameters.GetParameterMap(0)))
+        maps.insert(0, dict(parameters.GetParameterMap(0).items()))
         names = [maps[0][name][0] for name in reversed(_INITIAL) if name in maps[0]]
         if not names or names[0] in ("", _NO_INITIAL):
             break

@@ -40,7 +40,7 @@ def read_all(given: Any) -> Maps:
     Raises
     ------
     DataError
-        If a file is missing or cannot be read.
+        If a file is missing or cannot be read, or a text is no UTF-8.
     SettingsError
         If something is of none of these kinds, or no map asks for CNNMetric.
     """
@@ -49,6 +49,8 @@ def read_all(given: Any) -> Maps:
         msg = f"parameters is a {type(given).__name__}; {_KINDS}"
         raise SettingsError(msg)
     maps = [stage for one in ([given] if single else given) for stage in _maps_of(one)]
+    for _, values in maps:
+        _check_texts(values)
     if maps and not any(uses_the_metric(values) for _, values in maps):
         msg = (
             'no parameter map has (Metric "CNNMetric"); add it to one of them, or register with '
@@ -132,6 +134,20 @@ def _read(file: Path) -> list[dict[str, Sequence[str]]]:
         msg = f"{file} cannot be read as a parameter file of elastix: {reason}"
         raise DataError(msg) from error
     return [dict(values) for values in elastix_transforms.parameter_maps(parameters)]
+
+
+def _check_texts(values: Mapping[str, Sequence[str]]) -> None:
+    """Refuse texts that elastix's wrapping reads and does not take back."""
+    for name, texts in values.items():
+        for text in (name, *texts):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                msg = (
+                    f"the parameter {name!a} holds a text that is not UTF-8, {text!a}; save the "
+                    "file in UTF-8"
+                )
+                raise DataError(msg) from error
 
 
 def _name(values: Mapping[str, Sequence[str]]) -> str:

@@ -71,7 +71,7 @@ def read(
 
 def choose_model(parameters: ParameterObject, model: str) -> None:
     """Set the model; where it is another one than before, its block size is its own choice."""
-    before = dict(parameters.GetParameterMap(0)).get("CNNMetricModel", (DEFAULT_MODEL,))
+    before = dict(parameters.GetParameterMap(0).items()).get("CNNMetricModel", (DEFAULT_MODEL,))
     parameters.SetParameter("CNNMetricModel", model)
     if tuple(before) != (model,):
         parameters.RemoveParameter("CNNMetricBlockSize")

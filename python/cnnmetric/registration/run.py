@@ -183,7 +183,7 @@ class RegistrationRun:
     def _planned(self, stages: Stages, levels: Sequence[FieldLevel]) -> list[PlannedStage]:
         dimension = self._network.dimension
         of_stages = [
-            (name, levels_of(dict(parameters.GetParameterMap(0)), dimension))
+            (name, levels_of(dict(parameters.GetParameterMap(0).items()), dimension))
             for name, parameters in stages
         ]
         if levels:
@@ -314,7 +314,7 @@ class RegistrationRun:
                 "WriteResultImage": "false",
             },
         )
-        values = dict(parameters.GetParameterMap(0))
+        values = dict(parameters.GetParameterMap(0).items())
         lengths = {
             key: [float(value) * self._network.spacing for value in values[key]]
             for key in _LENGTHS
