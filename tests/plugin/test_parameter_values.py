@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of parameters in another encoding, before elastix."""
+"""Texts that are no number, NaN, pixel types and names in another encoding, before elastix."""
 
 from __future__ import annotations
 
@@ -14,6 +14,45 @@ from support.elastix_cases import images
 from support.elastix_runs import final_parameters
 from support.elastix_runs import parameters
 from support.elastix_runs import register
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("CNNMetricNumberOfBlocks", "1e3", 'is "1e3" but must be a whole number'),
+        ("CNNMetricBlockSize", "\t", 'is "\t" but must be a whole number'),
+        ("CNNMetricNumberOfThreads", "2147483648", "must be a whole number"),
+        ("Metric0CNNMetricNumberOfBlocks", "0x10", 'Metric0CNN.* is "0x10" but must be a whole'),
+        ("CNNMetricGridSpacing", "1,5", 'is "1,5" but must be a positive number of mm'),
+        ("CNNMetricGridSpacing", "nan", 'is "nan" but must be a positive number of mm'),
+        ("SP_A", "inf", 'map 0: SP_A is "inf" but must be finite'),
+        ("MaximumStepLength", "NaN", 'MaximumStepLength is "NaN" but must be finite'),
+    ],
+)
+def test_what_is_no_number(name: str, value: str, message: str, difference_model: Path) -> None:
+    settings = parameters(difference_model, **{name: value})
+    with pytest.raises(cnnmetric.MetricError, match=message) as caught:
+        register(*images("float 3D"), settings)
+    assert "std::" not in str(caught.value)
+
+
+def test_the_value_outside_of_the_image_may_be_nan(difference_model: Path) -> None:
+    settings = parameters(difference_model, DefaultPixelValue="NaN", CNNMetricNumberOfBlocks="+1")
+    assert final_parameters(register(*images("float 3D"), settings))
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "choices"),
+    [("float 3D", "double", '"float" or "short"'), ("float 2D", "short", '2D images as "float"')],
+)
+def test_pixel_types_that_elastix_does_not_have(
+    kind: str, type_: str, choices: str, difference_model: Path
+) -> None:
+    settings = parameters(difference_model, MovingInternalImagePixelType=type_)
+    with pytest.raises(
+        cnnmetric.MetricError, match=f'MovingInternalImagePixelType is "{type_}", but .*{choices}'
+    ):
+        register(*images(kind), settings)
 
 
 def latin(folder: Path) -> Path:

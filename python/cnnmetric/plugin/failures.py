@@ -6,7 +6,8 @@ elastix log". So that the reason is not lost, the two methods that start a regis
 where the metric has left a reason, it is raised as `MetricError`; where Python itself has stopped
 the registration (Ctrl-C, or a callback of `cnnmetric.on_iteration`), its own exception is. The
 wrapper is also the place where parameters are checked that elastix ignores in silence or crashes
-at: mistyped names, components that it does not have, and values of the wrong number.
+at: mistyped names, components that it does not have, values of the wrong number, and texts that are
+no number.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from cnnmetric.plugin.components import check_samplers
 from cnnmetric.plugin.components import check_threads
 from cnnmetric.plugin.components import uses_the_metric
 from cnnmetric.plugin.components import with_the_metric
+from cnnmetric.plugin.parameter_values import check_numbers
+from cnnmetric.plugin.parameter_values import check_pixel_types
 
 _METHODS = ("Update", "UpdateLargestPossibleRegion")
 _OURS = re.compile(r"(?:Metric\d*)?(CNNMetric\w*)")
@@ -53,7 +56,10 @@ def install(
         maps = _parameter_maps(registration)
         check_parameter_names(maps, parameter_names)
         # Of the output: with several fixed images, GetInput() asks for an index.
-        check_dimension(maps, registration.GetOutput().GetImageDimension())
+        dimension = registration.GetOutput().GetImageDimension()
+        check_dimension(maps, dimension)
+        check_numbers(maps)
+        check_pixel_types(maps, dimension)
         check_components(maps)
         check_samplers(maps)
         check_threads(maps, registration.GetNumberOfThreads())
