@@ -15,6 +15,7 @@ import pytest
 import cnnmetric
 from cnnmetric.plugin import compatibility
 from cnnmetric.plugin.components import COMPONENTS
+from cnnmetric.plugin.components import CRASHING
 from cnnmetric.plugin.components import LOADED_ON_DEMAND
 from cnnmetric.plugin.components import SAMPLING_METRICS
 from cnnmetric.plugin.components import check_components
@@ -59,7 +60,7 @@ def test_the_components_are_those_of_elastix() -> None:
 
 @pytest.mark.parametrize("kind", sorted(COMPONENTS))
 def test_every_component_is_accepted_where_it_belongs(kind: str) -> None:
-    for name in COMPONENTS[kind]:
+    for name in {*COMPONENTS[kind]} - {CRASHING.get(kind)}:
         values = {"Optimizer": ["Simplex"], "Transform": ["EulerTransform"], kind: [name]}
         check_components([values | {"Metric": ["CNNMetric", *values.get("Metric", ())]}])
 
@@ -87,6 +88,12 @@ def test_a_component_that_does_not_exist(
     given = ["CNNMetric", name] if kind == "Metric" else [name]
     settings = parameters(difference_model, **{kind: given})
     with pytest.raises(cnnmetric.MetricError, match=rf'map 0 has \({kind} "{name}"\).*{message}'):
+        register(*images("float 3D"), settings)
+
+
+def test_a_component_that_elastix_crashes_at(difference_model: Path) -> None:
+    settings = parameters(difference_model, Interpolator="RayCastInterpolator")
+    with pytest.raises(cnnmetric.MetricError, match=r'at which elastix crashes.*"LinearInterpol'):
         register(*images("float 3D"), settings)
 
 

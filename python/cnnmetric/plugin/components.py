@@ -129,6 +129,9 @@ LOADED_ON_DEMAND = {"Metric": ("Impact",)}
 # What elastix has no default for.
 REQUIRED = ("Metric", "Optimizer", "Transform")
 
+# elastix crashes the process at these, with any metric: it never tells them what they need.
+CRASHING = {"Interpolator": "RayCastInterpolator"}
+
 # Metrics that take their points from a sampler; the others do without, as CNNMetric does.
 SAMPLING_METRICS = frozenset(
     {
@@ -174,7 +177,7 @@ def with_the_metric(maps: Iterable[ParameterMap]) -> Iterator[tuple[int, Paramet
 
 
 def check_components(maps: Iterable[ParameterMap]) -> None:
-    """Refuse names of components that elastix does not have, or not of the kind asked for.
+    """Refuse components that elastix does not have, not of the kind asked for, or crashes at.
 
     Parameters
     ----------
@@ -199,6 +202,12 @@ def check_components(maps: Iterable[ParameterMap]) -> None:
             for name in given:
                 if name not in known:
                     raise MetricError(_advice(index, kind, name, known))
+                if name == CRASHING.get(kind):
+                    msg = (
+                        f'Parameter map {index} has ({kind} "{name}"), at which elastix crashes. '
+                        f"Take another one, for example {_quoted(names[2:3])}."
+                    )
+                    raise MetricError(msg)
 
 
 def check_samplers(maps: Iterable[ParameterMap]) -> None:
