@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
@@ -79,6 +80,35 @@ Environment()
   return environment;
 }
 
+std::string
+WithoutPlaces(std::string text)
+{
+  const std::string root = "/onnxruntime_src/";
+  std::size_t       begin = 0;
+  while ((begin = text.find(root, begin)) != std::string::npos)
+  {
+    // "/onnxruntime_src/a/b.cc:7 void a::B::C(const D &, E) const " and then what happened.
+    std::size_t end = text.find('(', begin);
+    while (end < text.size() && text[end] == '(') // twice for an operator()
+    {
+      int depth = 0;
+      do
+      {
+        depth += text[end] == '(' ? 1 : text[end] == ')' ? -1 : 0;
+        ++end;
+      } while (end < text.size() && depth > 0);
+    }
+    end = std::min(end, text.size());
+    for (const std::string & more : { std::string(" const"), std::string(" ") })
+    {
+      end += text.compare(end, more.size(), more) == 0 ? more.size() : 0;
+    }
+    text.erase(begin, end - begin);
+  }
+  text.erase(text.find_last_not_of(" \n") + 1);
+  return text;
+}
+
 void
 Check(OrtStatus * status)
 {
@@ -86,7 +116,7 @@ Check(OrtStatus * status)
   {
     const std::string message = Api().GetErrorMessage(status);
     Api().ReleaseStatus(status);
-    throw Error(message);
+    throw Error(WithoutPlaces(message));
   }
 }
 

@@ -30,7 +30,11 @@ Version();
 OrtEnv *
 Environment();
 
-/** Throw cnnmetric::Error with ONNX Runtime's own text if the status reports a failure. Frees the status. */
+/** A text of ONNX Runtime without the places in its own sources, which are C++ to whoever reads it. */
+std::string
+WithoutPlaces(std::string text);
+
+/** Throw cnnmetric::Error with ONNX Runtime's own text, without places, if the status reports a failure. Frees the status. */
 void
 Check(OrtStatus * status);
 

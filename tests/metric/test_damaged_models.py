@@ -60,6 +60,32 @@ def test_a_changed_file_is_named_with_what_to_do(small_model: Path, tmp_path: Pa
         opened(changed)
 
 
+@pytest.mark.parametrize("what", ["opset", "shape", "reshape"])
+def test_words_of_onnx_runtime_are_without_its_sources(
+    what: str, small_model: Path, tmp_path: Path
+) -> None:
+    model = unsealed(small_model)
+    if what == "opset":
+        model.opset_import[0].version = 99
+    elif what == "shape":
+        bias = next(item for item in model.graph.initializer if "bias" in item.name)
+        bias.dims[0] = 7
+    else:
+        model.graph.node[0].input[0] = "narrow"
+        shape = onnx.helper.make_tensor("five", onnx.TensorProto.INT64, [5], [1, 2, 5, 5, 5])
+        model.graph.initializer.append(shape)
+        node = onnx.helper.make_node("Reshape", ["patches", "five"], ["narrow"])
+        model.graph.node.insert(0, node)
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(ModelError, match=r"other\.onnx") as caught:
+        opened(tmp_path / "other.onnx")
+    text = str(caught.value)
+    assert not [piece for piece in ("std::", "onnxruntime::", "_src/") if piece in text]
+    assert text == text.strip()
+    said = {"opset": "opset", "shape": "convolutions", "reshape": "reshape"}
+    assert said[what] in text
+
+
 def test_a_file_without_checksum_is_as_good(small_model: Path, tmp_path: Path) -> None:
     free = tmp_path / "free.onnx"
     onnx.save(unsealed(small_model), free)
