@@ -7,6 +7,8 @@
 
 #include <itkMacro.h>
 
+#include <new>
+
 namespace py = pybind11;
 
 namespace cnnmetric
@@ -39,6 +41,10 @@ RegisterErrors()
     catch (const itk::ExceptionObject & error)
     {
       raise("MetricError", error.GetDescription());
+    }
+    catch (const std::bad_alloc &)
+    {
+      raise("MetricError", OutOfMemory);
     }
   });
 }

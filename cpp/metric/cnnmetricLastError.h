@@ -2,8 +2,11 @@
 #ifndef cnnmetricLastError_h
 #define cnnmetricLastError_h
 
+#include "cnnmetricError.h"
+
 #include <itkMacro.h>
 
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,6 +46,11 @@ Guard(const TWork & work)
   {
     LastError() = error.GetDescription();
     throw;
+  }
+  catch (const std::bad_alloc &)
+  {
+    LastError() = OutOfMemory;
+    throw itk::ExceptionObject(__FILE__, __LINE__, OutOfMemory, "CNNMetric");
   }
   catch (const std::exception & error)
   {

@@ -26,6 +26,10 @@ public:
   using Error::Error;
 };
 
+/** What to say where C++ says no more than std::bad_alloc. */
+inline constexpr char OutOfMemory[] =
+  "There is not enough memory. Compare less at a time, with a coarser grid or smaller blocks, or free some memory.";
+
 } // namespace cnnmetric
 
 #endif

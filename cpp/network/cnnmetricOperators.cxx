@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -232,6 +233,10 @@ Guarded(const TWork & work) noexcept
   {
     work();
     return nullptr;
+  }
+  catch (const std::bad_alloc &)
+  {
+    return Api().CreateStatus(ORT_FAIL, OutOfMemory);
   }
   catch (const std::exception & error)
   {

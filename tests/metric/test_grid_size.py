@@ -12,6 +12,7 @@ import pytest
 
 import cnnmetric
 from support.metric_images import subject
+from support.scripts import run_script
 
 PATCH = 17  # of the small model
 
@@ -124,3 +125,26 @@ def test_block_larger_than_the_grid_is_the_grid(fixed: Any, small_model: Path) -
         for size in (29, PATCH + 4 * 10**6)
     ]
     assert values[0] == values[1]
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+import cnnmetric
+
+array = np.random.default_rng(0).random((24, 24, 24), dtype=np.float32)
+given = [(array, (1.0,) * 3)] * 2
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 2**28, resource.RLIM_INFINITY))
+settings = {"model": sys.argv[1], "device": "cpu", "number_of_threads": 1, "grid_spacing": 0.05}
+try:
+    cnnmetric.MetricOnImages(*given, **settings).value([0.0, 0.0, 0.0])
+except cnnmetric.CNNMetricError as error:
+    print(error)
+"""
+
+
+def test_too_little_memory_is_told_in_words(small_model: Path) -> None:
+    run = run_script(MEMORY, small_model)
+    assert run.returncode == 0, run.stderr
+    assert "There is not enough memory. Compare less at a time" in run.stdout
