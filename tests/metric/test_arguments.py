@@ -23,6 +23,7 @@ COMMON: list[tuple[dict[str, Any], str]] = [
     ({"model": 3}, r"model is 3 \(int\) but must be the name of an installed model"),
     ({"model": None}, r"model is None \(NoneType\)"),
     ({"model": "a\udcff.onnx"}, "model is .* in characters of UTF-8"),
+    ({"device": "cpu\0"}, "device is .* without the character of number 0"),
     ({"device": 0}, r'device is 0 \(int\) but must be "auto", "cpu" or "cuda:N"'),
     ({"device": None}, "device is None"),
     ({"number_of_threads": "2"}, r"number_of_threads is '2' \(str\) but must be a whole number"),
@@ -91,6 +92,17 @@ def test_parameters_of_the_transform(small_model: Path, image: Any) -> None:
         for evaluate in (metric.value, metric.value_and_derivative, metric.maps):
             with pytest.raises(cnnmetric.SettingsError, match=r"parameters is .* finite numbers"):
                 evaluate(wrong)  # type: ignore[arg-type]
+
+
+def test_shapes_and_flags(small_model: Path) -> None:
+    network = cnnmetric.DissimilarityNetwork(small_model, device="cpu")
+    for shape in (20, "abc", np.array(20), [20.0] * 3, [None] * 3):
+        with pytest.raises(cnnmetric.SettingsError, match=r"shape is .* whole number"):
+            network.map_shape(shape)  # type: ignore[arg-type]
+    arrays = np.random.default_rng(0).random((2, 20, 20, 20))
+    for flags in (True, (True,), (1, 1), None, "ab"):
+        with pytest.raises(cnnmetric.SettingsError, match=r"gradients_wanted is .* True or False"):
+            network.map_and_gradient(*arrays, gradients_wanted=flags)  # type: ignore[arg-type]
 
 
 def test_modality_that_is_no_text(small_model: Path) -> None:

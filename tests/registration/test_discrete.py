@@ -201,6 +201,8 @@ def test_models_of_two_channels_have_no_descriptors(small_model: Path) -> None:
     [
         ({"radius": 0}, "radius of a search is 0 but must be a whole number from 1 to 1000"),
         ({"radius": 2.5}, "radius of a search is 2.5"),
+        ({"radius": True}, "radius of a search is True"),
+        ({"image_smoothing": "1"}, "image_smoothing of a search is '1' .*must be a number"),
         ({"grid_spacing": 0.0}, "grid_spacing of a search is 0.0 but must be above 0"),
         ({"grid_spacing": float("nan")}, "grid_spacing of a search is nan"),
         ({"field_smoothing": 0}, "field_smoothing of a search is 0 but must be above 0"),

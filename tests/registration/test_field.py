@@ -304,6 +304,21 @@ def test_input_that_cannot_be_used(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"search": 3}, r"search is 3 \(int\) but must be a cnnmetric\.DiscreteSearch"),
+        ({"seed": 1j}, "seed is 1j"),
+        ({"on_iteration": "print"}, "on_iteration is 'print' .* a function, or None"),
+    ],
+)
+def test_arguments_of_a_wrong_kind(
+    arguments: dict[str, Any], message: str, fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        register_displacement_field(fixed, moving, model=difference_model, **arguments)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"grid_spacing": 0.0}, "grid_spacing of a level is 0.0 but must be above 0"),
@@ -312,6 +327,11 @@ def test_input_that_cannot_be_used(
         ({"update_smoothing": float("inf")}, "update_smoothing of a level is inf but must be at"),
         ({"step": 1e9}, r"step of a level is 1000000000\.0 but must be at most 1000"),
         ({"field_smoothing": -1.0}, "field_smoothing of a level is -1.0 but must not be"),
+        ({"iterations": 1.5}, r"iterations of a level is 1\.5 .*must be a whole number"),
+        ({"step": "1"}, r"step of a level is '1' \(str\) but must be a number"),
+        ({"image_smoothing": None}, "image_smoothing of a level is None"),
+        ({"grid_spacing": np.ones(2)}, "grid_spacing of a level is array"),
+        ({"grid_spacing": 10**400}, "grid_spacing of a level is 1000+ but must be at most 1000"),
     ],
 )
 def test_levels_that_make_no_sense(changes: dict[str, Any], message: str) -> None:

@@ -264,6 +264,9 @@ def test_verbose_says_what_was_chosen(
         ({"deformation": "elastic"}, SettingsError, "'elastic' but must be one of 'field'"),
         ({"grid_spacing": 0.0}, SettingsError, "grid_spacing is 0.0 but must be above 0"),
         ({"grid_spacing": float("nan")}, SettingsError, "grid_spacing is nan but must be above"),
+        ({"grid_spacing": "1"}, SettingsError, r"grid_spacing is '1' \(str\) but must be a number"),
+        ({"deformation": np.ones(2)}, SettingsError, "but must be one of 'field'"),
+        ({"on_iteration": 3}, SettingsError, "on_iteration is 3 .* a function, or None"),
         (
             {"threads": -1},
             SettingsError,

@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 import operator
 import os
+from collections.abc import Callable
 from collections.abc import Collection
+from numbers import Integral
+from numbers import Real
 from typing import Any
 from typing import NoReturn
 from typing import SupportsIndex
@@ -21,6 +24,7 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.plugin.loading import core
 
 LARGEST = 2**31 - 1
+_NO_NUMBERS = (bool, np.timedelta64)  # though they have the type of one
 MOST_THREADS = 1024  # more than a process gets would end it
 
 
@@ -99,14 +103,63 @@ def number(name: str, value: Any, *, largest: float = math.inf, unit: str = "") 
     return result
 
 
+def real(name: str, value: Any) -> float:
+    """Return a number of any size, NaN as well; whose bounds are checked elsewhere."""
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Real):
+        refuse(name, value, "a number")
+    try:
+        return float(value)
+    except OverflowError:  # a whole number that no double holds
+        return math.inf if operator.gt(value, 0) else -math.inf
+
+
+def whole(name: str, value: Any) -> int:
+    """Return a whole number of any size, whose bounds are checked elsewhere."""
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Integral):
+        refuse(name, value, "a whole number")
+    return int(value)
+
+
+def lengths(name: str, values: Any) -> tuple[int, ...]:
+    """Return whole numbers, one for each axis."""
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        refuse(name, values, "a sequence of whole numbers")
+    try:
+        given = list(values)
+    except TypeError:  # arrays without an axis have the method and refuse
+        refuse(name, values, "a sequence of whole numbers")
+    return tuple(whole(f"an axis of {name}", value) for value in given)
+
+
+def flags(name: str, values: Any) -> tuple[bool, bool]:
+    """Return two truth values."""
+    if (
+        not isinstance(values, tuple | list)
+        or len(values) != 2
+        or not all(isinstance(value, bool | np.bool_) for value in values)
+    ):
+        refuse(name, values, "a pair of True or False")
+    return bool(values[0]), bool(values[1])
+
+
+def callback(name: str, value: Any) -> Callable[..., object] | None:
+    """Return a function, or None."""
+    if value is not None and not callable(value):
+        refuse(name, value, "a function, or None")
+    found: Callable[..., object] | None = value
+    return found
+
+
 def text(name: str, value: Any, *, right: str) -> str:
-    """Return a text that can be encoded."""
+    """Return a text that can be encoded, and that does not end for C++ before it ends."""
     if not isinstance(value, str):
         refuse(name, value, right)
     try:
         value.encode()
     except UnicodeEncodeError:
         refuse(name, value, f"{right}, in characters of UTF-8")
+    if "\0" in value:
+        refuse(name, value, f"{right}, without the character of number 0")
     return value
 
 

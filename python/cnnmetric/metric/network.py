@@ -174,6 +174,7 @@ class DissimilarityNetwork:
             If the shape has another number of axes than the model, or an axis is shorter than the
             receptive field.
         """
+        shape = arguments.lengths("shape", shape)
         if len(shape) != self.dimension:
             msg = (
                 f"the arrays have {len(shape)} axes but the model {self._network.path} is "
@@ -182,7 +183,7 @@ class DissimilarityNetwork:
             raise DataError(msg)
         if min(shape) < self.receptive_field:
             msg = (
-                f"the arrays are of shape {tuple(shape)}, but every axis must have at least "
+                f"the arrays are of shape {shape}, but every axis must have at least "
                 f"{self.receptive_field} voxels, the network's receptive field; pad the arrays"
             )
             raise DataError(msg)
@@ -296,8 +297,7 @@ class DissimilarityNetwork:
             w_P of every patch, of shape :meth:`map_shape`; 1 if not given. One over the number of
             patches gives the gradient of the mean.
         gradients_wanted
-            Which of the two gradients to compute: one takes little more than half of the time of
-            both.
+            Which of the two gradients to compute; one takes little more than half of the time.
 
         Returns
         -------
@@ -311,7 +311,7 @@ class DissimilarityNetwork:
         DataError
             As for calling the network, or if the weights are not finite or of another shape.
         MetricError
-            If ONNX Runtime fails, for example for lack of memory, or if a result is not finite.
+            If ONNX Runtime fails, for lack of memory for example, or a result is not finite.
         """
         patches, slopes = self._patches(first, second, normalised)
         shape = self.map_shape(patches.shape[1:])
@@ -329,11 +329,11 @@ class DissimilarityNetwork:
         if not np.isfinite(single).all():
             msg = "the weights are beyond what single precision holds; scale them, e.g. to 0..1"
             raise DataError(msg)
-        first_gradient, second_gradient = (
-            np.zeros_like(image) if wanted else None
-            for image, wanted in zip(patches, gradients_wanted, strict=True)
+        one, two = arguments.flags("gradients_wanted", gradients_wanted)
+        gradients = (
+            np.zeros_like(patches[0]) if one else None,
+            np.zeros_like(patches[1]) if two else None,
         )
-        gradients = (first_gradient, second_gradient)
         values = self._evaluate(patches, single, gradients)
         with np.errstate(over="ignore"):
             found = [

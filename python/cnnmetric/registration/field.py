@@ -13,6 +13,7 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.images import warping
 from cnnmetric.images.conversion import as_itk
 from cnnmetric.images.conversion import optional_mask
+from cnnmetric.metric import arguments
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
@@ -84,7 +85,7 @@ def register_displacement_field(
     DataError
         If an image, a mask or the initial transform cannot be used, or the images do not overlap.
     SettingsError
-        If a level cannot be used, or the model does not know the modality.
+        If another argument cannot be used, or the model does not know the modality.
     MetricError
         If ONNX Runtime fails, or no patch is inside of the masks.
 
@@ -96,6 +97,10 @@ def register_displacement_field(
     ... )
     """
     _check_levels(levels)
+    if search is not None and not isinstance(search, DiscreteSearch):
+        arguments.refuse("search", search, "a cnnmetric.DiscreteSearch, or None")
+    arguments.callback("on_iteration", on_iteration)
+    arguments.seed_of(seed)
     fixed_image = as_itk(fixed, role="fixed image").image
     moving_image = as_itk(moving, role="moving image").image
     network = DissimilarityNetwork(model, device=device, number_of_threads=number_of_threads)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 
 from cnnmetric.errors import SettingsError
+from cnnmetric.metric import arguments
 
 _SMOOTHING = ("image_smoothing", "update_smoothing", "field_smoothing")
 _LARGEST = 1000.0  # mm or voxels: more is no length within an image
@@ -43,6 +44,9 @@ class FieldLevel:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        for name in ("grid_spacing", "step", *_SMOOTHING):
+            arguments.real(f"{name} of a level", getattr(self, name))
+        arguments.whole("iterations of a level", self.iterations)
         for name in ("grid_spacing", "step"):
             if not getattr(self, name) > 0:
                 msg = f"{name} of a level is {getattr(self, name)} but must be above 0"

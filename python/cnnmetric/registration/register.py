@@ -131,6 +131,7 @@ def register(
         threads=threads,
         seed=seed,
     )
+    arguments.callback("on_iteration", on_iteration)
     given = as_itk(fixed, role="fixed image")
     fixed_image, moving_image = given.image, as_itk(moving, role="moving image").image
     model_name = own_parameters.model_of(maps, str(model))
@@ -209,11 +210,13 @@ def check_arguments(
     DataError
         If a parameter file cannot be read.
     """
-    if deformation not in get_args(Deformation):
+    if not isinstance(deformation, str) or deformation not in get_args(Deformation):
         known = ", ".join(map(repr, get_args(Deformation)))
         msg = f"deformation is {deformation!r} but must be one of {known}"
         raise SettingsError(msg)
-    if grid_spacing is not None and not (0 < grid_spacing < math.inf):
+    if grid_spacing is not None and not (
+        0 < arguments.real("grid_spacing", grid_spacing) < math.inf
+    ):
         msg = f"grid_spacing is {grid_spacing} but must be above 0 (mm), or None to choose it"
         raise SettingsError(msg)
     arguments.whole_number("threads", threads, smallest=0, largest=arguments.MOST_THREADS)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnmetric.errors import SettingsError
+from cnnmetric.metric import arguments
 
 _LARGEST = 1000  # mm or voxels: more is no length within an image
 
@@ -36,6 +37,9 @@ class DiscreteSearch:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        for name in ("grid_spacing", "image_smoothing", "field_smoothing"):
+            arguments.real(f"{name} of a search", getattr(self, name))
+        arguments.whole("radius of a search", self.radius)
         for name in ("grid_spacing", "field_smoothing"):
             if not 0 < getattr(self, name) <= _LARGEST:
                 msg = (
@@ -49,7 +53,7 @@ class DiscreteSearch:
                 f"{_LARGEST}"
             )
             raise SettingsError(msg)
-        if not isinstance(self.radius, int) or not 1 <= self.radius <= _LARGEST:
+        if not 1 <= self.radius <= _LARGEST:
             msg = (
                 f"radius of a search is {self.radius!r} but must be a whole number from 1 to "
                 f"{_LARGEST}"
