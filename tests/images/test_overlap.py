@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
 from cnnmetric.images.overlap import overlap
 
 
@@ -99,6 +100,16 @@ def test_refuses_labels_that_are_nowhere() -> None:
 def test_refuses_interpolated_labels() -> None:
     with pytest.raises(DataError, match="the other label map holds values that are not whole"):
         overlap(np.ones(2), np.array([1.0, 0.5]))
+
+
+def test_refuses_what_is_no_label_map() -> None:
+    right = np.ones((2, 2), dtype=int)
+    for wrong in (3, None, "labels.nii", np.array(["a"]), [[1, 1], [1, 1]]):
+        with pytest.raises(DataError, match=r"the other label map (is a|holds)"):
+            overlap(right, wrong)
+    for labels in (2, "12", [1.5], [None], np.array(2)):
+        with pytest.raises(SettingsError, match="labels is "):
+            overlap(right, right, labels=labels)  # type: ignore[arg-type]
 
 
 def test_refuses_empty_maps() -> None:

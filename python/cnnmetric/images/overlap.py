@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnmetric.errors import DataError
+from cnnmetric.metric import arguments
 
 _LABELS_SHOWN = 8
 
@@ -67,7 +68,13 @@ def overlap(reference: Any, other: Any, *, labels: Iterable[int] | None = None) 
     ------
     DataError
         If the grids differ, a map holds other than whole numbers, or there is no label to compare.
+    SettingsError
+        If the labels are no whole numbers.
     """
+    for image, name in ((reference, "reference"), (other, "other")):
+        _check_kind(image, name)
+    if labels is not None:
+        labels = arguments.lengths("labels", labels)
     _check_same_grid(reference, other)
     first = _whole_numbers(reference, "reference")
     second = _whole_numbers(other, "other")
@@ -85,6 +92,16 @@ def overlap(reference: Any, other: Any, *, labels: Iterable[int] | None = None) 
     dice = dict(zip(ordered.tolist(), (2 * common / total).tolist(), strict=True))
     jaccard = dict(zip(ordered.tolist(), (common / (total - common)).tolist(), strict=True))
     return Overlap({i: dice[i] for i in wanted}, {i: jaccard[i] for i in wanted})
+
+
+def _check_kind(image: Any, name: str) -> None:
+    is_array = _is_array(image)
+    if not is_array and not hasattr(image, "GetLargestPossibleRegion"):
+        msg = f"the {name} label map is a {type(image).__name__}; give an ITK image or an array"
+        raise DataError(msg)
+    if is_array and image.dtype.kind not in "biuf":
+        msg = f"the {name} label map holds {image.dtype}; whole numbers are needed"
+        raise DataError(msg)
 
 
 def _check_same_grid(reference: Any, other: Any) -> None:
@@ -153,11 +170,7 @@ def _labels_to_compare(
     first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], labels: Iterable[int] | None
 ) -> list[int]:
     present = np.union1d(np.unique(first), np.unique(second))
-    wanted = (
-        [int(i) for i in present if i != 0]
-        if labels is None
-        else list(dict.fromkeys(int(i) for i in labels))
-    )
+    wanted = [int(i) for i in present if i != 0] if labels is None else list(dict.fromkeys(labels))
     if not set(wanted) & set(present.tolist()):
         shown = ", ".join(map(str, present[:_LABELS_SHOWN])) + (
             ", ..." if present.size > _LABELS_SHOWN else ""
