@@ -13,6 +13,7 @@ import itk
 import numpy as np
 
 from cnnmetric.errors import DataError
+from cnnmetric.files.paths import as_path
 from cnnmetric.images import warping
 from cnnmetric.registration.result import CHECKSUMS
 from cnnmetric.registration.result import LOG
@@ -43,13 +44,15 @@ def load_transform(folder: str | Path) -> SpatialTransform:
     ------
     DataError
         If a file is missing or damaged.
+    SettingsError
+        If it is not the name of a folder.
 
     Examples
     --------
     >>> result = cnnmetric.load_transform("out/")
     >>> labels = result.apply("T2_labels.nii.gz", labels=True)
     """
-    place = Path(folder)
+    place = as_path("folder", folder)
     if not place.is_dir():
         msg = f"there is no folder {place} with a saved result; {_ADVICE}"
         raise DataError(msg)

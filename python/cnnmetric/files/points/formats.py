@@ -11,6 +11,7 @@ from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.files.output import atomic_path
 from cnnmetric.files.output import check_new
+from cnnmetric.files.paths import as_path
 from cnnmetric.files.points import csv_table
 from cnnmetric.files.points import elastix_points
 from cnnmetric.files.points import slicer_fcsv
@@ -73,8 +74,10 @@ def read_points(file: str | Path, *, grid: Image | None = None) -> PointSet:
     ------
     DataError
         If the file is missing or has another form.
+    SettingsError
+        If it is not the name of a file.
     """
-    path = Path(file)
+    path = as_path("file", file)
     suffix = _suffix(path)
     if suffix is None:
         msg = f"{path} has not the name of a file of points; known are {KNOWN}"
@@ -132,7 +135,7 @@ def write_points(points: PointSet, file: str | Path, *, overwrite: bool = False)
     DataError
         If the format does not hold such points, or the file cannot be written.
     """
-    path = Path(file)
+    path = as_path("file", file)
     suffix = check_points_file(path, overwrite=overwrite)
     text = _FORMATS[suffix].write(points)
     try:
