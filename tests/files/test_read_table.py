@@ -41,6 +41,7 @@ def test_reads_rows_by_column_as_a_spreadsheet_saves_them(tmp_path: Path) -> Non
         (b"subject,note\n", "has a header and no row"),
         (b"\xff\xfe\x00,\x00", "cannot read the table of things .*save it as text in UTF-8"),
         (b"subject,note,note\na,b,c\n", "has several columns note; remove"),
+        (b"subject,note\na,b\na,\x00\n", "line 3, holds a character of number 0"),
         (b"subject,note\na,b\na,b,c\n", "line 3, has more cells than the header"),
     ],
 )

@@ -26,7 +26,7 @@ def read_table(table: Path, *, role: str, columns: Iterable[str] = ()) -> list[d
     ------
     DataError
         If the table cannot be read, has fewer than two columns or no row, lacks a column or has it
-        twice, or has a row with more cells than columns.
+        twice, or has a row with more cells than columns or with what is no text.
     """
     too_long: list[int] = []
     try:
@@ -38,6 +38,12 @@ def read_table(table: Path, *, role: str, columns: Iterable[str] = ()) -> list[d
                 beyond: Iterable[str] = row.pop(None, ())
                 if any(cell.strip() for cell in beyond):
                     too_long.append(reader.line_num)
+                if any("\0" in (value or "") for value in row.values()):
+                    msg = (
+                        f"{table}, line {reader.line_num}, holds a character of number 0, as files "
+                        "do that are no text; save it as text in UTF-8"
+                    )
+                    raise DataError(msg)
                 rows.append({name: (value or "").strip() for name, value in row.items() if name})
     except UnicodeDecodeError as error:
         msg = f"cannot read the table of {role} {table} ({error}); save it as text in UTF-8"
