@@ -142,6 +142,7 @@ def raising(error: BaseException) -> int:
     ("error", "status", "line"),
     [
         (DataError("no image"), 1, "cnnmetric.train: no image\n"),
+        (DataError("no column a\nb"), 1, "cnnmetric.train: no column a b\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "out/model.json"),
             1,

@@ -65,9 +65,9 @@ def _show_in_one_line(program: str) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    """Return what an error says; of one that is not ours, a single line and what it is of."""
+    """Return what an error says in a line; of one that is not ours, also what it is of."""
     if isinstance(error, CNNMetricError):
-        return str(error)
+        return " ".join(str(error).splitlines())
     if isinstance(error, OSError) and error.strerror:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         return f"{error.strerror}: {' and '.join(names)}" if names else error.strerror
