@@ -59,6 +59,7 @@ print(json.dumps([evaluate(change) for change in json.loads(sys.argv[2])]))
 CHANGES = {
     "metric.SetMovingImage(None)": "no moving image",
     "metric.SetFixedImage(None)": "no fixed image",
+    "metric.SetUseSampledPointSet(True)": "needs SetFixedSampledPointSet",
     "metric.SetMovingTransform(None)": "no moving transform",
     "metric.SetFixedTransform(None)": "no fixed transform",
     "metric.SetMovingInterpolator(None)": "no moving interpolator",
@@ -142,3 +143,13 @@ def test_transform_that_is_none(transform: Any, difference_model: Path) -> None:
     identity = itk.TranslationTransform[itk.D, 3].New()
     with pytest.raises(cnnmetric.SettingsError, match=r"virtual_domain is 3 .* be an itkImageF3"):
         metric.value(image, image, identity, virtual_domain=3)
+
+
+def test_domain_and_points_that_are_not_there(difference_model: Path) -> None:
+    metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model, device="cpu")
+    with pytest.raises(cnnmetric.SettingsError, match=r"virtual_domain is None .* an itkImageF3"):
+        metric.SetVirtualDomainFromImage(None)
+    metric.SetUseSampledPointSet(True)
+    for evaluate in (metric.Initialize, metric.GetValue, metric.describe):
+        with pytest.raises(cnnmetric.MetricError, match="needs SetFixedSampledPointSet"):
+            evaluate()
