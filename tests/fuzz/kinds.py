@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of input, and how many of all cases are of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fuzz import parameters
+from fuzz.trial import Materials
+from fuzz.trial import Random
+from fuzz.trial import Trial
+
+KINDS: dict[str, Callable[[Random, Materials], Trial]] = {
+    "params": parameters.trial,
+}
+# Of a hundred cases.
+_SHARES = {"params": 30}
+
+
+def numbers_of(cases: int) -> dict[str, range]:
+    """Return the numbers of the cases of each kind, for a number of cases of all kinds."""
+    numbers = {kind: range(cases * share // 100) for kind, share in _SHARES.items()}
+    rest = cases - sum(map(len, numbers.values()))
+    return numbers | {"params": range(len(numbers["params"]) + rest)}
