@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fuzz import images
+from fuzz import models
 from fuzz import parameters
 from fuzz.trial import Materials
 from fuzz.trial import Random
@@ -14,9 +15,10 @@ from fuzz.trial import Trial
 KINDS: dict[str, Callable[[Random, Materials], Trial]] = {
     "params": parameters.trial,
     "images": images.trial,
+    "models": models.trial,
 }
 # Of a hundred cases.
-_SHARES = {"params": 30, "images": 20}
+_SHARES = {"params": 30, "images": 20, "models": 15}
 
 
 def numbers_of(cases: int) -> dict[str, range]:
