@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fuzz import calls
 from fuzz import images
 from fuzz import models
 from fuzz import parameters
@@ -16,9 +17,10 @@ KINDS: dict[str, Callable[[Random, Materials], Trial]] = {
     "params": parameters.trial,
     "images": images.trial,
     "models": models.trial,
+    "calls": calls.trial,
 }
 # Of a hundred cases.
-_SHARES = {"params": 30, "images": 20, "models": 15}
+_SHARES = {"params": 30, "images": 20, "models": 15, "calls": 20}
 
 
 def numbers_of(cases: int) -> dict[str, range]:
