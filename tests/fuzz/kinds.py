@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fuzz import calls
+from fuzz import commands
 from fuzz import images
 from fuzz import models
 from fuzz import parameters
@@ -18,9 +19,10 @@ KINDS: dict[str, Callable[[Random, Materials], Trial]] = {
     "images": images.trial,
     "models": models.trial,
     "calls": calls.trial,
+    "commands": commands.trial,
 }
 # Of a hundred cases.
-_SHARES = {"params": 30, "images": 20, "models": 15, "calls": 20}
+_SHARES = {"params": 30, "images": 20, "models": 15, "calls": 20, "commands": 15}
 
 
 def numbers_of(cases: int) -> dict[str, range]:
