@@ -4,6 +4,8 @@
 # `make PYTHON=python3.12 ...` chooses the interpreter that .venv is made with.
 
 PYTHON ?= python3
+CASES ?= 10000
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,7 +32,7 @@ THREAD_TESTS := tests/metric/test_shared_objects.py tests/metric/test_blocks.py 
 	tests/metric/test_itkv4.py \
 	--deselect tests/metric/test_shared_objects.py::test_threads_share_a_metric_for_itkv4
 
-.PHONY: help demo test test-slow sanitize sanitize-threads lint format docs build wheel sdist clean FORCE
+.PHONY: help demo test test-slow fuzz sanitize sanitize-threads lint format docs build wheel sdist clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -44,6 +46,9 @@ test: $(VENV)/made-dev $(VENV)/made-package ## run the tests, but for the slow o
 
 test-slow: $(VENV)/made-dev $(VENV)/made-package ## run the slow tests
 	@$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+fuzz: $(VENV)/made-dev $(VENV)/made-package ## try CASES inputs that nobody would write, from SEED; build/fuzz/journal
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --cases $(CASES) --seed $(SEED)
 
 # Python is not built with sanitizers, so their library has to be loaded before it, and with it the C++
 # library, whose exceptions the sanitizer follows. ldd finds those of the compiler in use.
