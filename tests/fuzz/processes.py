@@ -90,7 +90,7 @@ def _lines(stream: int) -> Iterator[str | None]:
 def _work(work: Callable[[Tell], object], writing: int, folder: Path) -> NoReturn:
     status = 1
     try:
-        output = os.open(folder / "output.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        output = os.open(folder / "output.txt", os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND)
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.chdir(folder)
