@@ -79,6 +79,9 @@ sanitize-threads: $(VENV)/made-dev ## run the tests of several threads with the 
 	ITK_GLOBAL_DEFAULT_THREADER=Platform \
 	$(BIN)/python -m pytest --capture=sys -m "not slow" $(THREAD_TESTS)
 
+soak: $(VENV)/made-dev $(VENV)/made-package ## run hundreds of registrations by every entry point, and watch memory
+	@$(BIN)/python -m pytest -s tests/plugin/test_soak.py
+
 lint: $(VENV)/made-dev ## check style, types and format
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check

@@ -37,7 +37,8 @@ def alone(model: Path) -> list[float]:
 
 # Others than forked processes import everything anew, which takes them a while.
 @pytest.mark.parametrize(
-    "kind", ["fork", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("spawn", "forkserver"))]
+    "kind",
+    ["fork", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("spawn", "forkserver"))],
 )
 def test_two_processes_give_what_one_does(kind: str, model: Path, alone: list[float]) -> None:
     with multiprocessing.get_context(kind).Pool(2) as pool:

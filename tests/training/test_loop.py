@@ -16,8 +16,11 @@ from cnnmetric import train as program
 from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
+from cnnmetric.training import checkpoint
 from cnnmetric.training.loop import train
+from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.schedule import learning_rate
+from cnnmetric.training.settings import TrainingSettings
 from support.training_images import settings
 from support.training_images import write_image
 from support.training_images import write_pairs
@@ -107,6 +110,35 @@ def test_resume_refuses_other_settings_other_images_and_no_checkpoint(tmp_path: 
     (tmp_path / "model.checkpoint.pt").write_bytes(b"half a file")
     with pytest.raises(DataError, match="not a readable checkpoint"):
         train(settings(tmp_path, resume=True))
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    chosen = settings(tmp_path, steps=2)
+    train(chosen)
+    path = tmp_path / "model.checkpoint.pt"
+    content = path.read_bytes()
+    expected = network_of(chosen)
+    rng = np.random.default_rng(0)
+    refused = 0
+    for place in rng.integers(0, len(content), 60):
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(changed)
+        try:
+            found = network_of(chosen)
+        except DataError:  # damaged, or not readable
+            refused += 1
+        else:
+            assert all(map(torch.equal, found, expected))
+    assert refused > 30
+
+
+def network_of(chosen: TrainingSettings) -> list[torch.Tensor]:
+    """Return the weights that a checkpoint holds."""
+    objective = objective_of(chosen)
+    checkpoint.load(chosen, objective.network, objective.optimizer())
+    return list(objective.network.parameters())
 
 
 def test_full_disk_leaves_the_checkpoint_of_before(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
@@ -125,6 +126,11 @@ def load(
         msg = f"there is no checkpoint {path} to continue from; train without --resume first"
         raise DataError(msg)
     try:
+        # PyTorch does not look at the checksums that it writes.
+        damaged = zipfile.ZipFile(path).testzip()
+        if damaged is not None:
+            msg = f"{path} is damaged ({damaged} is not what was written); delete it and train anew"
+            raise DataError(msg)
         state = torch.load(path, map_location="cpu", weights_only=True)
         _check_settings(settings, state["settings"])
         network.load_state_dict(state["network"])
@@ -133,7 +139,7 @@ def load(
             if "capturable" in group:  # where its steps are taken is chosen anew
                 group["capturable"] = False
         return Progress(**state["progress"])
-    except SettingsError:
+    except (DataError, SettingsError):
         raise
     except Exception as error:  # a damaged archive raises whatever its reader trips over
         msg = f"{path} is not a readable checkpoint ({error}); delete it and train anew"
