@@ -209,6 +209,8 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetSamplingRe
   request.sampling = cnnmetric::Sampling::Full;
   if (this->m_UseSampledPointSet)
   {
+    using namespace CNNImageToImageMetricv4Checks;
+    Require(this->m_VirtualSampledPointSet.IsNotNull(), SampledPoints);
     const auto share = static_cast<double>(this->GetNumberOfDomainPoints()) /
                        static_cast<double>(this->GetVirtualRegion().GetNumberOfPixels());
     const auto patches = static_cast<double>(m_PatchMetric.GetEvaluator().GetNumberOfPatches());

@@ -26,6 +26,10 @@ Require(const bool isSet, const std::string & role)
   }
 }
 
+/** The role of what SetUseSampledPointSet asks for, and ITK crashes without. */
+inline constexpr char SampledPoints[] =
+  "set of sampled points, which SetUseSampledPointSet(True) needs (SetFixedSampledPointSet)";
+
 /** Throw Error if something is not what Initialize() has seen. */
 inline void
 RequireUnchanged(const bool isUnchanged, const std::string & role)
@@ -99,6 +103,8 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::CheckPresence
   Require(this->m_MovingTransform.IsNotNull(), "moving transform");
   Require(this->m_FixedInterpolator.IsNotNull(), "fixed interpolator");
   Require(this->m_MovingInterpolator.IsNotNull(), "moving interpolator");
+  Require(!this->m_UseSampledPointSet || this->m_UseVirtualSampledPointSet || this->m_FixedSampledPointSet.IsNotNull(),
+          SampledPoints);
   RequireContent<ImageDimension>(*this->m_FixedTransform, "fixed transform");
   RequireContent<ImageDimension>(*this->m_MovingTransform, "moving transform");
 }

@@ -59,7 +59,7 @@ print(json.dumps([evaluate(change) for change in json.loads(sys.argv[2])]))
 CHANGES = {
     "metric.SetMovingImage(None)": "no moving image",
     "metric.SetFixedImage(None)": "no fixed image",
-    "metric.SetUseSampledPointSet(True)": "needs SetFixedSampledPointSet",
+    "metric.SetUseSampledPointSet(True)": "no set of sampled points, which",
     "metric.SetMovingTransform(None)": "no moving transform",
     "metric.SetFixedTransform(None)": "no fixed transform",
     "metric.SetMovingInterpolator(None)": "no moving interpolator",
@@ -149,7 +149,12 @@ def test_domain_and_points_that_are_not_there(difference_model: Path) -> None:
     metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model, device="cpu")
     with pytest.raises(cnnmetric.SettingsError, match=r"virtual_domain is None .* an itkImageF3"):
         metric.SetVirtualDomainFromImage(None)
+    image = subject("T1", size=(24, 24, 24), spacing=(1.0,) * 3, angle=0.0)
+    metric.SetFixedImage(image)
+    metric.SetMovingImage(image)
+    metric.SetMovingTransform(itk.TranslationTransform[itk.D, 3].New())
+    metric.Initialize()
     metric.SetUseSampledPointSet(True)
-    for evaluate in (metric.Initialize, metric.GetValue, metric.describe):
-        with pytest.raises(cnnmetric.MetricError, match="needs SetFixedSampledPointSet"):
+    for evaluate in (metric.GetValue, metric.describe, metric.Initialize):
+        with pytest.raises((cnnmetric.MetricError, RuntimeError), match="no set of sampled points"):
             evaluate()

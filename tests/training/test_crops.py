@@ -135,12 +135,12 @@ def test_sources_are_chosen_by_their_weights(kind: str, tmp_path: Path) -> None:
     [
         {"remap_probability": 0.0, "max_noise": 0.0, "max_gamma": 1.0, "max_gain": 1.0},
         {"remap_probability": 1.0, "max_noise": 0.1, "max_gamma": 2.0, "max_gain": 1.5},
-        {"dimension": 2, "mirroring": False, "rotation": 20.0, "crop_edge": 31},
+        {"dimension": 2, "mirroring": False, "rotation": 20.0},
     ],
 )
 def test_both_samplers_draw_the_same_distribution(tmp_path: Path, changes: dict[str, Any]) -> None:
     """By the means, spreads and differences of crops, of which many are drawn."""
-    chosen = learner(tmp_path, crops=600, **({"scale": (0.6, 2.0)} | changes))
+    chosen = learner(tmp_path, crops=250, crop_edge=25, **({"scale": (0.6, 2.0)} | changes))
     shape = (26, 30, 34)[: chosen.dimension]
     pairs = []
     for number in range(2):
@@ -160,13 +160,13 @@ def test_both_samplers_draw_the_same_distribution(tmp_path: Path, changes: dict[
     for host, resident in zip(*(item.T for item in measured), strict=True):
         limits = host.quantile(levels)
         shares = [(item[:, None] <= limits).float().mean(0) for item in (host, resident)]
-        torch.testing.assert_close(*shares, atol=0.09, rtol=0)
+        torch.testing.assert_close(*shares, atol=0.13, rtol=0)
 
 
 def test_pairs_of_label_maps_change_as_those_of_the_host_do(tmp_path: Path) -> None:
     maps = [load_label_map(label_map(tmp_path))]
     materials = [Material(kind="synthetic", label_maps=maps)]
-    chosen = learner(tmp_path, crops=60, **PLAIN)
+    chosen = learner(tmp_path, crops=40, crop_edge=25, **PLAIN)
     sampler = ResidentCrops(materials, chosen, device=torch.device("cpu"))
 
     def crops(step: int) -> torch.Tensor:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
-from cnnmetric.errors import MetricError
 from cnnmetric.metric import arguments
 from cnnmetric.metric.maps import Maps
 from cnnmetric.metric.maps import maps_from
@@ -139,8 +138,6 @@ class CNNImageToImageMetricv4:
         @functools.wraps(attribute)
         def in_turn(*args: Any, **kwargs: Any) -> Any:
             with self._shared.lock:
-                if name in _WHILE_NOBODY_EVALUATES:
-                    self._check_points()
                 if name == "SetVirtualDomainFromImage" and None in args:
                     _check("virtual_domain", None, self._shared.image_type)
                 return attribute(*args, **kwargs)
@@ -223,7 +220,6 @@ class CNNImageToImageMetricv4:
 
     def describe(self) -> str:
         """Return one line about what is evaluated; once there are images."""
-        self._check_points()
         return str(self._implementation.describe())
 
     def _prepare(
@@ -236,7 +232,6 @@ class CNNImageToImageMetricv4:
                     f"{self._shared.image_type.__name__}; cast it first (itk.cast_image_filter)"
                 )
                 raise DataError(msg)
-        self._check_points()
         transform_type = itk.Transform[itk.D, self._dimension, self._dimension]
         _check("transform", transform, transform_type)
         if virtual_domain is not None:
@@ -247,18 +242,6 @@ class CNNImageToImageMetricv4:
         # Always set: ITK would keep that of an earlier fixed image.
         self._wrapper.SetVirtualDomainFromImage(fixed if virtual_domain is None else virtual_domain)
         self._implementation.initialize()
-
-    def _check_points(self) -> None:
-        """Refuse a set of sampled points that is asked for and not there; ITK would crash."""
-        if (
-            self._wrapper.GetUseSampledPointSet()
-            and self._wrapper.GetFixedSampledPointSet() is None
-        ):
-            msg = (
-                "SetUseSampledPointSet(True) needs SetFixedSampledPointSet; for random blocks, "
-                'make the metric with sampling="Blocks"'
-            )
-            raise MetricError(msg)
 
 
 def _check(name: str, value: Any, type_: Any) -> None:
