@@ -40,8 +40,6 @@ import cnnmetric_command  # noqa: E402
 cnnmetric_command.without_plugin()
 
 import packed_images  # noqa: E402
-from packed_images import Packed  # noqa: E402
-
 from cnnmetric.command_line import Settings  # noqa: E402
 from cnnmetric.command_line import parser_for  # noqa: E402
 from cnnmetric.command_line import run_command  # noqa: E402
@@ -55,6 +53,7 @@ from cnnmetric.training.objectives import objective_of  # noqa: E402
 from cnnmetric.training.schedule import learning_rate  # noqa: E402
 from cnnmetric.training.settings import TrainingSettings  # noqa: E402
 from cnnmetric.training.steps import resident_steps  # noqa: E402
+from packed_images import Packed  # noqa: E402
 
 OPTIONS = ROOT / "studies" / "options"
 # Steps between two looks at the clock.
