@@ -32,6 +32,8 @@ from cnnmetric.types import VectorImage
 WARPED, TRANSFORM, DISPLACEMENT = "warped.nii.gz", "transform.h5", "displacement.nii.gz"
 LOG, FIELD, JACOBIAN = "log.json", "deformation.nii.gz", "jacobian.nii.gz"
 CHECKSUMS = "sha256"  # of files that belong to the log, by name
+# Transforms with fewer are not compressed: of every compressed file ITK keeps 0.2 MB of memory.
+_MANY_PARAMETERS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -194,7 +196,9 @@ class RegistrationResult(SpatialTransform):
                     )
                     itk.imwrite(image, str(place / name))
                     written.append(place / name)
-            itk.transformwrite(self.transform, str(place / TRANSFORM), compression=True)
+            parts = warping.flattened([self.transform])
+            large = sum(part.GetNumberOfParameters() for part in parts) > _MANY_PARAMETERS
+            itk.transformwrite(self.transform, str(place / TRANSFORM), compression=large)
             written += [place / TRANSFORM, *self._save_for_transformix(place)]
             if report:
                 written.append(self.report(place))
