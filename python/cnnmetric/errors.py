@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from typing import NoReturn
+
 
 class CNNMetricError(Exception):
     """Base class of all errors raised by cnnmetric."""
@@ -38,3 +41,27 @@ class RegistrationError(CNNMetricError, RuntimeError):
 
 class MetricError(CNNMetricError, RuntimeError):
     """The metric failed inside a registration; the text is the metric's own."""
+
+
+def refuse(name: str, value: Any, right: str) -> NoReturn:
+    """Raise the error of an argument.
+
+    Parameters
+    ----------
+    name
+        Of the argument.
+    value
+        What it is.
+    right
+        What it must be.
+
+    Raises
+    ------
+    SettingsError
+        Always.
+    """
+    shown = repr(value)
+    if len(shown) > 60:
+        shown = f"{shown[:60]}..."
+    msg = f"{name} is {shown} ({type(value).__name__}) but must be {right}"
+    raise SettingsError(msg)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,22 @@ def test_a_flipped_bit_in_a_checkpoint_is_noticed_or_changes_nothing(tmp_path: P
         else:
             assert all(map(torch.equal, found, expected))
     assert refused > 30
+
+
+def test_a_damaged_weight_is_named(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    chosen = settings(tmp_path, steps=1)
+    train(chosen)
+    path = tmp_path / "model.checkpoint.pt"
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda item: item.file_size)
+        place = content.index(archive.read(largest)) + largest.file_size // 2
+    content[place] ^= 1
+    path.write_bytes(content)
+    message = r"model\.checkpoint\.pt is damaged \(.* is not what was written\); delete it"
+    with pytest.raises(DataError, match=message):
+        network_of(chosen)
 
 
 def network_of(chosen: TrainingSettings) -> list[torch.Tensor]:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cnnmetric.errors import SettingsError
+from cnnmetric.errors import refuse
 
 
 def as_path(name: str, value: Any) -> Path:
@@ -27,6 +27,5 @@ def as_path(name: str, value: Any) -> Path:
     """
     given = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(given, str) or "\0" in given:
-        msg = f"{name} is {value!r:.60} ({type(value).__name__}) but must be the name of a file"
-        raise SettingsError(msg)
+        refuse(name, value, "the name of a file")
     return Path(given)

@@ -15,41 +15,16 @@ from collections.abc import Collection
 from numbers import Integral
 from numbers import Real
 from typing import Any
-from typing import NoReturn
 from typing import SupportsIndex
 
 import numpy as np
 
-from cnnmetric.errors import SettingsError
+from cnnmetric.errors import refuse
 from cnnmetric.plugin.loading import core
 
 LARGEST = 2**31 - 1
 _NO_NUMBERS = (bool, np.timedelta64)  # though they have the type of one
 MOST_THREADS = 1024  # more than a process gets would end it
-
-
-def refuse(name: str, value: Any, right: str) -> NoReturn:
-    """Raise the error of an argument.
-
-    Parameters
-    ----------
-    name
-        Of the argument.
-    value
-        What it is.
-    right
-        What it must be.
-
-    Raises
-    ------
-    SettingsError
-        Always.
-    """
-    shown = repr(value)
-    if len(shown) > 60:
-        shown = f"{shown[:60]}..."
-    msg = f"{name} is {shown} ({type(value).__name__}) but must be {right}"
-    raise SettingsError(msg)
 
 
 def whole_number(name: str, value: Any, *, smallest: int, largest: int = LARGEST) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
+from cnnmetric.errors import refuse
 from cnnmetric.metric import arguments
 from cnnmetric.metric.maps import Maps
 from cnnmetric.metric.maps import maps_from
@@ -246,4 +247,4 @@ class CNNImageToImageMetricv4:
 
 def _check(name: str, value: Any, type_: Any) -> None:
     if not isinstance(value, type_):
-        arguments.refuse(name, value, f"an {type_.__name__} of ITK")
+        refuse(name, value, f"an {type_.__name__} of ITK")

@@ -129,8 +129,9 @@ LOADED_ON_DEMAND = {"Metric": ("Impact",)}
 # What elastix has no default for.
 REQUIRED = ("Metric", "Optimizer", "Transform")
 
-# elastix crashes the process at these, with any metric: it never tells them what they need.
-CRASHING = {"Interpolator": "RayCastInterpolator"}
+# elastix crashes the process at these, with any metric: it never tells them what they need. With
+# each, what does the same work.
+CRASHING = {"RayCastInterpolator": "LinearInterpolator"}
 
 # Metrics that take their points from a sampler; the others do without, as CNNMetric does.
 SAMPLING_METRICS = frozenset(
@@ -202,10 +203,10 @@ def check_components(maps: Iterable[ParameterMap]) -> None:
             for name in given:
                 if name not in known:
                     raise MetricError(_advice(index, kind, name, known))
-                if name == CRASHING.get(kind):
+                if name in CRASHING:
                     msg = (
                         f'Parameter map {index} has ({kind} "{name}"), at which elastix crashes. '
-                        f"Take another one, for example {_quoted(names[2:3])}."
+                        f'Take another one, for example "{CRASHING[name]}".'
                     )
                     raise MetricError(msg)
 

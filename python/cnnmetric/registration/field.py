@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnmetric.errors import SettingsError
+from cnnmetric.errors import refuse
 from cnnmetric.images import warping
 from cnnmetric.images.conversion import as_itk
 from cnnmetric.images.conversion import optional_mask
@@ -98,7 +99,7 @@ def register_displacement_field(
     """
     _check_levels(levels)
     if search is not None and not isinstance(search, DiscreteSearch):
-        arguments.refuse("search", search, "a cnnmetric.DiscreteSearch, or None")
+        refuse("search", search, "a cnnmetric.DiscreteSearch, or None")
     arguments.callback("on_iteration", on_iteration)
     arguments.seed_of(seed)
     fixed_image = as_itk(fixed, role="fixed image").image

@@ -127,7 +127,8 @@ def load(
         raise DataError(msg)
     try:
         # PyTorch does not look at the checksums that it writes.
-        damaged = zipfile.ZipFile(path).testzip()
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
         if damaged is not None:
             msg = f"{path} is damaged ({damaged} is not what was written); delete it and train anew"
             raise DataError(msg)

@@ -61,6 +61,7 @@ class ResidentSteps(ABC):
         self._measures = torch.zeros(most, 2, device=self._device)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._stream = _stream(self._device)
+        self._wants_graph = self._stream is not None
         self._taken = 0
 
     @abstractmethod
@@ -78,14 +79,14 @@ class ResidentSteps(ABC):
         if self._stream is None:
             self._take(first, rates)
             return
-        if self._graph is None:
+        if self._wants_graph and self._graph is None:
             self._graph = self._captured(self._stream, first)
         with torch.cuda.stream(self._stream):
             self._take(first, rates)
 
     def without_graph(self) -> None:
-        """Take the steps that follow kernel by kernel, to compare."""
-        self._replay = self._steps  # type: ignore[method-assign]
+        """Take the steps kernel by kernel, to compare; to be called before the first."""
+        self._wants_graph = False
 
     def finish(self) -> tuple[list[float], list[float]]:
         """Wait for the steps begun; return their losses and accuracies."""
