@@ -293,8 +293,7 @@ def train(settings: TrainSettings) -> None:
         print(table[-1], flush=True)
         (out / "speed.md").write_text("\n".join(table) + "\n")
 
-    as_products = settings.measure and speeds(settings.variants[0], out, packed, tell)
-    as_products = as_products or not settings.measure
+    as_products = not settings.measure or speeds(settings.variants[0], out, packed, tell)
     runs = [Run(name, out, packed, as_products=as_products) for name in settings.variants]
     together = seconds_per_step(runs)
     tell(f"the faster, {len(runs)} networks side by side, each", f"{1 / together:.1f}")

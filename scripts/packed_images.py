@@ -8,6 +8,7 @@ import lzma
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,21 +71,35 @@ def _read(path: Path, shape: Sequence[int]) -> NDArray[np.uint16]:
 class Packed:
     """What :func:`pack` has written: pairs, label maps, and the SHA-256 of the files of each."""
 
+    folder: Path
     pairs: Sequence[AlignedPair]
     label_maps: Sequence[NDArray[np.int16]]
     pair_hashes: Sequence[dict[str, str]]
     label_hashes: Sequence[dict[str, str]]
 
     def materials(self, settings: TrainingSettings) -> list[Material]:
-        """Return what a run is trained on."""
+        """Return what a run is trained on.
+
+        Raises
+        ------
+        DataError
+            If it was not packed.
+        """
+        pairs = self.pairs[: settings.training_pairs or None]
+        there: dict[str, dict[str, Any]] = {
+            "real": {"pairs": pairs},
+            "synthetic": {"label_maps": self.label_maps},
+        }
         found = []
         for source in settings.sources:
-            if source.kind == "synthetic":
-                item = Material(kind="synthetic", weight=source.weight, label_maps=self.label_maps)
-            else:
-                pairs = self.pairs[: settings.training_pairs or None]
-                item = Material(kind="real", weight=source.weight, pairs=pairs)
-            found.append(item)
+            content = there.get(source.kind, {})
+            if not any(content.values()):
+                msg = (
+                    f"--source {source}: {self.folder} holds nothing for it; pack pairs (real) and "
+                    "--label-maps (synthetic)"
+                )
+                raise DataError(msg)
+            found.append(Material(kind=source.kind, weight=source.weight, **content))
         return found
 
     def hashes(self, settings: TrainingSettings) -> dict[str, str]:
@@ -115,6 +130,7 @@ def unpack(folder: Path, *, without: Sequence[str] = ()) -> Packed:
     for number, item in enumerate(index["label_maps"]):
         maps.append(_read(folder / f"labels{number}.xz", item["shape"]).astype(np.int16))
     return Packed(
+        folder=folder,
         pairs=pairs,
         label_maps=maps,
         pair_hashes=[item["hashes"] for item in index["pairs"] if item["subject"] not in without],

@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch.utils.data import DataLoader
 
 from cnnmetric.errors import DataError
@@ -25,6 +26,8 @@ from cnnmetric.training.data.label_maps import load_label_map
 from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.pairs import read_images
 from cnnmetric.training.data.pairs import read_pairs
+from cnnmetric.training.data.rendering import BLUR_ENDS
+from cnnmetric.training.data.rendering import blurred_by_convolutions
 from cnnmetric.training.data.rendering import render_pair
 from cnnmetric.training.data.resident_crops import ResidentCrops
 from cnnmetric.training.data.sources import Kind
@@ -194,6 +197,14 @@ def test_label_maps_become_two_contrasts_of_one_anatomy(tmp_path: Path) -> None:
         stripped += bool(images[:, 4, 20, 20].max() == 0)
     assert 0 < stripped < 12
     assert not torch.allclose(images[0], images[1], atol=0.05)
+
+
+@pytest.mark.parametrize("width", [0.3, 0.7, 1.1])
+def test_images_are_blurred_alike_on_every_device(width: float) -> None:
+    image = np.random.default_rng(0).random((12, 13, 14), dtype=np.float32)
+    expected = gaussian_filter(image, width, mode="constant", truncate=BLUR_ENDS)
+    found = blurred_by_convolutions(torch.from_numpy(image), width)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
 
 
 def test_label_maps_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -107,7 +107,11 @@ def test_training_needs_no_itk(packed: Path, tmp_path: Path) -> None:
 
 
 def test_what_there_is_not_is_named(packed: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "index.json").write_text('{"pairs": [], "label_maps": []}')
     for words, message in (
+        (["train", empty, "--out", tmp_path, "--variants", "fine"], "empty holds nothing for it"),
         (["train", tmp_path, "--out", tmp_path], "holds no packed pairs; make it by the command"),
         (["train", packed, "--out", tmp_path, "--variants", "none"], "there is no 'none' in"),
         (["train", packed, "--out", tmp_path, "--without", "s7"], "holds no such subject"),

@@ -170,7 +170,7 @@ class CropSampler(Dataset[torch.Tensor]):
 def anatomy_in_both(images: torch.Tensor) -> torch.Tensor:
     """Return the voxels ``(n, d)`` that show anatomy in both images; all, where none does."""
     centres = torch.nonzero((images > FOREGROUND).all(0))
-    return centres if len(centres) else torch.nonzero(torch.ones(images.shape[1:]))
+    return centres if len(centres) else torch.nonzero(torch.ones_like(images[0]))
 
 
 def _source(images: torch.Tensor, seed: int, recontrast: bool = False) -> _Source:

@@ -76,6 +76,11 @@ def _blurred(image: torch.Tensor, width: float) -> torch.Tensor:
     if image.device.type == "cpu":  # four times as fast as a 3D convolution of one channel there
         blurred = gaussian_filter(image.numpy(), width, mode="constant", truncate=BLUR_ENDS)
         return torch.from_numpy(blurred)
+    return blurred_by_convolutions(image, width)
+
+
+def blurred_by_convolutions(image: torch.Tensor, width: float) -> torch.Tensor:
+    """Return what SciPy's Gaussian filter does, on any device."""
     radius = math.floor(BLUR_ENDS * width + 0.5)
     places = torch.arange(-radius, radius + 1, device=image.device)
     weights = (-0.5 * (places / width) ** 2).exp()
