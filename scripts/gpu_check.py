@@ -48,6 +48,7 @@ from cnnmetric.command_line import settings_from  # noqa: E402
 from cnnmetric.errors import SettingsError  # noqa: E402
 from cnnmetric.training import checkpoint  # noqa: E402
 from cnnmetric.training.checkpoint import Progress  # noqa: E402
+from cnnmetric.training.data.sources import ANY  # noqa: E402
 from cnnmetric.training.objectives import PatchObjective  # noqa: E402
 from cnnmetric.training.objectives import objective_of  # noqa: E402
 from cnnmetric.training.schedule import learning_rate  # noqa: E402
@@ -69,7 +70,10 @@ HOST_STEPS, HOST_PROCESSES = ((50, 150), 12) if torch.cuda.is_available() else (
 class PackSettings(Settings):
     """What is packed."""
 
-    table: Path = setting(positional=True, help_text="table of pairs with the columns T1 and T2")
+    table: Path = setting(positional=True, help_text="table of pairs")
+    modalities: str = setting(
+        "T1,T2", help_text="two columns of the table, or any for every two images of a row"
+    )
     label_maps: Path | None = setting(None, help_text="folder of label maps to render pairs from")
     out: Path = setting(help_text="folder to write")
 
@@ -108,8 +112,11 @@ def variant_settings(name: str, out: Path) -> TrainingSettings:
         msg = f"--variants {name}: there is no {missing[0]!r} in {OPTIONS}"
         raise SettingsError(msg)
     model = out / f"{name}.onnx"
-    arguments = ["pairs.csv", "--modalities", "T1,T2", "--out", str(model)]
+    # The table stands for what was packed, where a variant does not name its own sources.
+    arguments = ["--modalities", "T1,T2", "--out", str(model)]
     arguments += [f"@{file}" for file in files]
+    if not any("--source contrast" in file.read_text() for file in files):
+        arguments = ["pairs.csv", *arguments]
     found = settings_from(parser_for(TrainingSettings, "").parse_args(arguments))
     assert isinstance(found, TrainingSettings)
     return found
@@ -123,7 +130,12 @@ def with_saved_steps(settings: TrainingSettings) -> TrainingSettings:
 
 def pack(settings: PackSettings) -> None:
     """Write prepared pairs and label maps."""
-    training = replace(variant_settings("full", settings.out), pairs=settings.table)
+    base = "any" if settings.modalities == ANY else "full"
+    training = replace(
+        variant_settings(base, settings.out),
+        pairs=settings.table,
+        modalities=settings.modalities,
+    )
     packed_images.pack(training, settings.label_maps, settings.out)
 
 

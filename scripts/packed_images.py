@@ -7,6 +7,7 @@ import json
 import lzma
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.material import Material
 from cnnmetric.training.settings import TrainingSettings
 
-# Of packed intensities.
-LEVELS = 1023
+# Of packed intensities, which training adds more noise to than this takes away.
+LEVELS = 255
 
 
 def pack(settings: TrainingSettings, label_maps: Path | None, out: Path) -> None:
@@ -88,6 +89,7 @@ class Packed:
         pairs = self.pairs[: settings.training_pairs or None]
         there: dict[str, dict[str, Any]] = {
             "real": {"pairs": pairs},
+            "contrast": {"pairs": self._single_images()},
             "synthetic": {"label_maps": self.label_maps},
         }
         found = []
@@ -102,10 +104,22 @@ class Packed:
             found.append(Material(kind=source.kind, weight=source.weight, **content))
         return found
 
+    def _single_images(self) -> list[AlignedPair]:
+        """Return each image of the pairs once, paired with itself."""
+        found = {
+            digest: replace(pair, images=pair.images[[channel, channel]])
+            for pair, hashes in zip(self.pairs, self.pair_hashes, strict=True)
+            for channel, digest in enumerate(hashes.values())
+        }
+        return list(found.values())
+
     def hashes(self, settings: TrainingSettings) -> dict[str, str]:
         """Return the SHA-256 of the files that a run is trained on."""
+        kinds = {source.kind for source in settings.sources}
         chosen = list(self.pair_hashes[: settings.training_pairs or None])
-        if any(source.kind == "synthetic" for source in settings.sources):
+        if kinds == {"synthetic"}:
+            chosen = []
+        if "synthetic" in kinds:
             chosen += self.label_hashes
         return {name: digest for item in chosen for name, digest in item.items()}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Give adults who have real T1 and T2 images labels, carried over from labelled T1 images.
+"""Give adults who have T1 and another image labels, carried over from labelled T1 images.
 
     python studies/silver_labels.py $CNNMETRIC_DATA/train/pairs.csv \
         $CNNMETRIC_DATA/generative/miccai2012 --subjects ms07 ms19 ms26 --out silver
@@ -7,9 +7,9 @@
 registers the T1 of each atlas, a folder with ``T1.nii.gz`` and ``labels.nii.gz``, to the T1 of each
 subject by Greedy with normalised cross-correlation, and lets the warped label maps vote: silver
 labels. It writes them, ``subjects.csv``, and ``registrations.csv`` for
-`python -m cnnmetric.evaluate`: the T2 of every subject with the T1 of the atlases that did not
-vote, whose labels are manual. T1 never meets T1 there, so no method has seen the way that the
-labels took.
+`python -m cnnmetric.evaluate`: the other image of every subject, a T2 or the ``--modality`` named,
+with the T1 of the atlases that did not vote, whose labels are manual. T1 never meets T1 there, so
+no method has seen the way that the labels took.
 
 Silver labels are wrong where T1-T1 registration is, above all in the cortex, so that the best Dice
 is far below 1. They rank methods whose errors are larger than that, and say nothing of smaller
@@ -43,10 +43,11 @@ from shared import write_table
 class SilverSettings(Settings):
     """Whom to label, and by whom."""
 
-    pairs: Path = setting(positional=True, help_text="CSV with subject, T1 and T2")
+    pairs: Path = setting(positional=True, help_text="CSV with subject, T1 and the other modality")
     atlases: Path = setting(positional=True, help_text="folder with a folder for each atlas")
     subjects: tuple[str, ...] = setting(help_text="who gets labels", metavar="NAME")
     out: Path = setting(help_text="folder to write into")
+    modality: str = setting("T2", help_text="column of the other image, aligned with T1")
     voters: int = setting(5, help_text="how many atlases vote, the first by name", minimum=1)
     test: int = setting(2, help_text="how many atlases after them are registered to", minimum=1)
     threads: int = setting(1, help_text="of each registration", minimum=1)
@@ -54,7 +55,7 @@ class SilverSettings(Settings):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    parser = parser_for(SilverSettings, "Silver labels for subjects with T1 and T2.")
+    parser = parser_for(SilverSettings, "Silver labels for subjects with T1 and another image.")
     return run_command("silver_labels", lambda: run(settings_from(parser.parse_args(arguments))))
 
 
@@ -65,6 +66,11 @@ def run(settings: SilverSettings) -> None:
     missing = [name for name in settings.subjects if name not in known]
     if missing:
         msg = f"{settings.pairs} has no subject {', '.join(missing)}; it has {', '.join(known)}"
+        raise DataError(msg)
+    modality = settings.modality
+    without = [name for name in settings.subjects if not known[name].get(modality)]
+    if without:
+        msg = f"{settings.pairs} has no {modality} of {', '.join(without)}; choose a --modality"
         raise DataError(msg)
     atlases = sorted(file.parent.resolve() for file in settings.atlases.glob("*/labels.nii.gz"))
     needed = settings.voters + settings.test
@@ -81,9 +87,9 @@ def run(settings: SilverSettings) -> None:
             votes = [_carried(folder / row["T1"], atlas, settings.threads) for atlas in voters]
             _write_labels(majority(votes), folder / row["T1"], labels)
         print(f"{name}: {labels}", flush=True)
-        rows.append([name, folder / row["T1"], folder / row["T2"], labels])
+        rows.append([name, folder / row["T1"], folder / row[modality], labels])
     rows += [[atlas.name, atlas / "T1.nii.gz", "", atlas / "labels.nii.gz"] for atlas in test]
-    write_table(settings.out / "subjects.csv", ["subject", "T1", "T2", "labels"], rows)
+    write_table(settings.out / "subjects.csv", ["subject", "T1", modality, "labels"], rows)
     write_table(
         settings.out / "registrations.csv",
         ["fixed_subject", "fixed_modality", "moving_subject", "moving_modality"],
@@ -91,7 +97,7 @@ def run(settings: SilverSettings) -> None:
             row
             for atlas in test
             for name in settings.subjects
-            for row in ([atlas.name, "T1", name, "T2"], [name, "T2", atlas.name, "T1"])
+            for row in ([atlas.name, "T1", name, modality], [name, modality, atlas.name, "T1"])
         ],
     )
 

@@ -21,8 +21,8 @@ from cnnmetric.training.settings import TrainingSettings
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "studies" / "options"
 MODELS = sorted(file.stem for file in (ROOT / "models").glob("*.onnx"))
-ALONE = ("base", "fine", "full", "self-similarity-k3")
-OF_FINE = ("field-23", "five", "largest", "long", "wider")
+ALONE = ("any", "any-single", "base", "fine", "full", "self-similarity-k3")
+OF_FINE = ("field-23", "five", "largest", "long", "remap", "wider")
 VARIANTS = sorted({file.stem for file in FOLDER.glob("*.txt")}.difference(ALONE + OF_FINE))
 
 
@@ -73,6 +73,7 @@ def test_a_variant_of_the_default_differs_in_what_it_is_named_after(name: str) -
         "five": {"similarities"},
         "largest": {"channels"},
         "long": {"steps"},
+        "remap": {"remap_probability"},
         "wider": {"channels"},
     }.get(name)
     sizes = [

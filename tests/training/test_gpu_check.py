@@ -18,8 +18,8 @@ from support.training_images import render
 from support.training_images import write_image
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "gpu_check.py"
-# Small, and with the options of the base; and descriptors.
-VARIANTS = ("base+cross-entropy+graded", "base+k3", "fine+wider")
+# Small, and with the options of the base; descriptors, also without pairs.
+VARIANTS = ("base+cross-entropy+graded", "base+k3", "fine+wider", "any-single")
 
 
 def call(*words: object) -> str:
@@ -55,9 +55,9 @@ def test_train_and_export_what_was_packed(packed: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     options = ["--variants", *VARIANTS, "--minutes", 5]
     printed = call("train", packed, "--out", results, *options, "--steps", 4)
-    assert "| the faster, 3 networks side by side, each |" in printed
+    assert "| the faster, 4 networks side by side, each |" in printed
     # Two images of each of four pairs, of which k3 has the first three, and a label map.
-    for variant, files in zip(VARIANTS, (8, 6, 9), strict=True):
+    for variant, files in zip(VARIANTS, (8, 6, 9, 9), strict=True):
         saved = torch.load(results / f"{variant}.checkpoint.pt", weights_only=True)
         assert len(saved["progress"]["losses"]) == 4
         assert len(saved["progress"]["hashes"]) == files

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Give every subject three tissues by its T1, to judge registrations of its other images by.
+
+    python studies/tissue_labels.py pairs.csv --modality FLAIR --out tissues
+
+divides the voxels of each T1 above 0, a brain without skull, by Otsu's thresholds into dark, middle
+and bright ones: about liquor, grey and white matter. It writes these label maps, ``subjects.csv``,
+and ``registrations.csv`` for `python -m cnnmetric.evaluate`: the other image of every subject that
+has one, moving, with the T1 of every other subject. The registration never sees the moving T1, and
+so is judged by what it has not seen.
+
+Tissues of different subjects meet where the cortex and the ventricles do. They say little of what
+lies within one tissue, as the borders of deep nuclei, and where intensities are uneven they are
+wrong in both images.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import itk
+import numpy as np
+
+from cnnmetric.command_line import Settings
+from cnnmetric.command_line import parser_for
+from cnnmetric.command_line import run_command
+from cnnmetric.command_line import setting
+from cnnmetric.command_line import settings_from
+from cnnmetric.errors import DataError
+from shared import write_table
+
+_BINS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class TissueSettings(Settings):
+    """Which images."""
+
+    pairs: Path = setting(positional=True, help_text="CSV with subject, T1 and the other modality")
+    modality: str = setting(help_text="column of the other image, aligned with T1; empty: none")
+    out: Path = setting(help_text="folder to write into")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    parser = parser_for(TissueSettings, "Tissues of subjects with T1 and another image.")
+    return run_command("tissue_labels", lambda: run(settings_from(parser.parse_args(arguments))))
+
+
+def run(settings: TissueSettings) -> None:
+    """Write label maps and tables."""
+    modality, folder = settings.modality, settings.pairs.parent.resolve()
+    with settings.pairs.open(encoding="utf-8", newline="") as stream:
+        known = list(csv.DictReader(stream))
+    moving = [row["subject"] for row in known if row.get(modality)]
+    if not moving:
+        msg = f"{settings.pairs} has no image in the column {modality}; choose a --modality"
+        raise DataError(msg)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for row in known:
+        labels = (settings.out / f"{row['subject']}-tissues.nii.gz").resolve()
+        write_tissues(folder / row["T1"], labels)
+        other = folder / row[modality] if row.get(modality) else ""
+        rows.append([row["subject"], folder / row["T1"], other, labels])
+    write_table(settings.out / "subjects.csv", ["subject", "T1", modality, "labels"], rows)
+    write_table(
+        settings.out / "registrations.csv",
+        ["fixed_subject", "fixed_modality", "moving_subject", "moving_modality"],
+        [
+            [row["subject"], "T1", name, modality]
+            for row in known
+            for name in moving
+            if name != row["subject"]
+        ],
+    )
+
+
+def write_tissues(image: Path, labels: Path) -> None:
+    """Write 1, 2 and 3 for dark, middle and bright voxels of a T1 image, and 0 outside."""
+    head = itk.imread(str(image), itk.F)
+    values = itk.array_from_image(head)
+    brain = itk.image_from_array(values[values > 0][None])
+    otsu = itk.OtsuMultipleThresholdsImageFilter.New(
+        brain, NumberOfThresholds=2, NumberOfHistogramBins=_BINS
+    )
+    otsu.Update()
+    edges = [np.finfo(np.float32).tiny, *otsu.GetThresholds()]
+    tissues = np.digitize(values, edges).astype(np.int16)
+    found = itk.image_from_array(tissues)
+    found.CopyInformation(head)
+    itk.imwrite(found, str(labels))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
