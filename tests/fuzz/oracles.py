@@ -19,6 +19,8 @@ from fuzz.trial import Trial
 _RAW = ("std::", "Traceback (most recent call last)", "pybind11", "SwigPyObject")
 # What an error of elastix's own holds: its words for all others, or its source file.
 _ELASTIX = ("Internal elastix error", "elx-src")
+# Instead of the reason.
+_NO_REASON = "See elastix log"
 
 
 class BrokenRuleError(Exception):
@@ -51,6 +53,8 @@ def judge(trial: Trial) -> tuple[str, str]:
     except BrokenRuleError as broken:
         return "fault", f"breaks a rule: {broken}"
     except RuntimeError as error:
+        if _NO_REASON in str(error):
+            return "fault", f"gives no reason: {error}"
         if trial.elastix_may_refuse and any(piece in str(error) for piece in _ELASTIX):
             return "elastix", str(error).strip().splitlines()[-1]
         return "fault", _of_others(error)

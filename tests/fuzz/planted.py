@@ -25,7 +25,8 @@ from fuzz.oracles import judge
 from fuzz.processes import Tell
 from fuzz.trial import Trial
 
-_ELASTIX = RuntimeError("Internal elastix error: See elastix log")
+_ELASTIX = RuntimeError("Internal elastix error, of which its log says: no such optimizer")
+_NO_REASON = RuntimeError("Internal elastix error: See elastix log (use LogToConsoleOn())")
 
 
 def main() -> None:
@@ -66,6 +67,7 @@ def _trials() -> dict[str, Trial]:
     }
     trials = {f"fault: {name}": Trial(what="", run=run) for name, run in faults.items()}
     return trials | {
+        "fault: no reason": Trial(what="", run=_raises(_NO_REASON), elastix_may_refuse=True),
         "fault: accepted in silence": Trial(what="", run=lambda: 1.0, expected="refusal"),
         "fault: refused though right": Trial(what="", run=clear, expected="success"),
         "refused": Trial(what="", run=clear),

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 
 import cnnmetric
+from cnnmetric.plugin import failures
 from support.elastix_runs import parameters
 from support.elastix_runs import register
 from support.metric_images import ball_mask
@@ -216,6 +217,45 @@ def test_failure_that_is_not_ours_stays_elastix_own(fixed: Any, moving: Any) -> 
     with pytest.raises(RuntimeError, match="Internal elastix error") as caught:
         register(fixed, moving, settings)
     assert not isinstance(caught.value, cnnmetric.CNNMetricError)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"MaximumStepLength": "large"}, 'for the parameter "MaximumStepLength" failed'),
+        ({"UseDirectionCosines": "1"}, '"UseDirectionCosines" should be a boolean'),
+        # Of several lines.
+        ({"Metric": ["CNNMetric"] * 2}, r"only allows for 1 metric\. You probably mean to use:"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
+)
+def test_what_the_log_of_elastix_says_is_raised(
+    changes: dict[str, str | list[str]],
+    reason: str,
+    fixed: Any,
+    moving: Any,
+    small_model: Path,
+    tmp_path: Path,
+) -> None:
+    registration = itk.ElastixRegistrationMethod.New(fixed, moving)
+    registration.SetParameterObject(parameters(small_model, **changes))
+    registration.SetLogToConsole(False)
+    registration.SetOutputDirectory(str(tmp_path))
+    with pytest.raises(RuntimeError, match=f"Internal elastix error, .* log says: .*{reason}"):
+        registration.UpdateLargestPossibleRegion()
+    # Where the user lets it write is as before, and no log is left there.
+    assert registration.GetOutputDirectory() in (str(tmp_path), f"{tmp_path}/")
+    assert not registration.GetLogToFile()
+    assert not registration.GetLogFileName()
+    assert not list(tmp_path.glob("*.log"))
+
+
+def test_what_fails_late_is_not_done_again(
+    fixed: Any, moving: Any, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "_SOON", 0.0)
+    with pytest.raises(RuntimeError, match="See elastix log"):
+        register(fixed, moving, parameters(small_model, UseDirectionCosines="1"))
 
 
 def test_reason_is_that_of_the_last_registration(

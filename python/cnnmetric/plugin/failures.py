@@ -4,16 +4,18 @@
 elastix catches every exception, writes it to its log and tells Python "Internal elastix error: See
 elastix log". So that the reason is not lost, the two methods that start a registration are wrapped:
 where the metric has left a reason, it is raised as `MetricError`; where Python itself has stopped
-the registration (Ctrl-C, or a callback of `cnnmetric.on_iteration`), its own exception is. The
-wrapper is also the place where parameters are checked that elastix ignores in silence or crashes
-at: mistyped names, components that it does not have, values of the wrong number, and texts that are
-no number.
+the registration (Ctrl-C, or a callback of `cnnmetric.on_iteration`), its own exception is. Of
+elastix's own failures the reason is in its log alone: one that comes at once, as those of
+parameters do, is repeated with a log. The wrapper is also the place where parameters are checked
+that elastix ignores in silence or crashes at: mistyped names, components that it does not have,
+values of the wrong number, and texts that are no number.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+import time
 from collections.abc import Callable
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -29,12 +31,15 @@ from cnnmetric.plugin.components import check_samplers
 from cnnmetric.plugin.components import check_threads
 from cnnmetric.plugin.components import uses_the_metric
 from cnnmetric.plugin.components import with_the_metric
+from cnnmetric.plugin.elastix_log import reason_by_repeating
 from cnnmetric.plugin.parameter_values import check_numbers
 from cnnmetric.plugin.parameter_values import check_pixel_types
 
 _METHODS = ("Update", "UpdateLargestPossibleRegion")
 _OURS = re.compile(r"(?:Metric\d*)?(CNNMetric\w*)")
 _ELASTIX_RESOLUTIONS = 3  # where a parameter map does not say
+# What fails sooner is done again, to learn why.
+_SOON = 10.0  # seconds
 
 
 def install(
@@ -65,8 +70,19 @@ def install(
         check_threads(maps, registration.GetNumberOfThreads())
         check_numbers_of_values(maps)
 
+    def reason_of_elastix(registration: Any, repeat: Callable[[], object]) -> str | None:
+        if not any(map(uses_the_metric, _parameter_maps(registration))):
+            return None
+        return reason_by_repeating(registration, repeat)
+
     for registration_class in set(itk.ElastixRegistrationMethod.values()):
-        explain(registration_class, take_last_error, take_interruption, check)
+        explain(
+            registration_class,
+            take_last_error,
+            take_interruption,
+            check,
+            reason_of_others=reason_of_elastix,
+        )
 
 
 def explain(
@@ -75,6 +91,7 @@ def explain(
     take_interruption: Callable[[], BaseException | None],
     check: Callable[[Any], None] = lambda _: None,
     turn_of: Callable[[Any], AbstractContextManager[Any]] = lambda _: nullcontext(),
+    reason_of_others: Callable[[Any, Callable[[], object]], str | None] = lambda *_: None,
 ) -> None:
     """Make the methods of a class that start a registration raise the reason of a failure.
 
@@ -90,6 +107,9 @@ def explain(
         Called with the object before the registration starts; may raise.
     turn_of
         Called with the object; the registration runs inside of what it returns.
+    reason_of_others
+        Called with the object, and with what registers once more, after a failure that came soon
+        and is not the metric's; returns its reason, or None.
     """
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,6 +119,7 @@ def explain(
             # Whatever an earlier registration of this thread left.
             take_last_error()
             take_interruption()
+            started = time.perf_counter()
             try:
                 with turn_of(self):
                     return method(self, *args, **kwargs)
@@ -107,9 +128,18 @@ def explain(
                 if interruption is not None:
                     raise interruption from None
                 reason = take_last_error()
+                if reason is not None:
+                    raise MetricError(reason) from error
+                if time.perf_counter() - started > _SOON:
+                    raise
+                reason = reason_of_others(self, lambda: method(self, *args, **kwargs))
+                interruption = take_interruption()
+                if interruption is not None:
+                    raise interruption from None
                 if reason is None:
                     raise
-                raise MetricError(reason) from error
+                msg = f"Internal elastix error, of which its log says: {reason}"
+                raise RuntimeError(msg) from error
 
         return wrapper
 

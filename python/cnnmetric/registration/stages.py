@@ -6,27 +6,23 @@ Everything here goes through elastix's public Python interface, as a user writes
 
 from __future__ import annotations
 
-import re
-import tempfile
 import time
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import itk
 
 from cnnmetric.errors import MetricError
 from cnnmetric.errors import RegistrationError
 from cnnmetric.images import warping
+from cnnmetric.plugin import elastix_log
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
 from cnnmetric.types import ParameterObject
 from cnnmetric.types import Transform
-
-_LOG = "elastix.log"
 
 # Of the shipped files: a similarity transform, a B-spline (paper, Section 3.1), a finer one.
 STAGES = ("similarity", "bspline", "bspline_fine")
@@ -166,17 +162,15 @@ def run_stage(
         registration.SetInitialTransformParameterObject(initial)
     elif initial is not None:
         registration.SetExternalInitialTransform(initial)
-    with tempfile.TemporaryDirectory() as folder:
-        registration.SetOutputDirectory(folder)
-        registration.SetLogToFile(True)
-        registration.SetLogFileName(_LOG)
+    with elastix_log.log_in(registration) as log:
         started = time.perf_counter()
         try:
             registration.UpdateLargestPossibleRegion()
         except MetricError:
             raise
         except RuntimeError as error:
-            msg = f"elastix, stage {name}: {_reason(Path(folder) / _LOG)}"
+            reason = elastix_log.reason_in(log) or "it failed without a reason in its log"
+            msg = f"elastix, stage {name}: {reason}"
             raise RegistrationError(msg) from error
         seconds = time.perf_counter() - started
     found = registration.GetTransformParameterObject()
@@ -184,10 +178,3 @@ def run_stage(
     if None in transforms:  # ITK lacks one of them
         transforms = elastix_transforms.to_itk(found, fixed)
     return ElastixStage(name=name, parameters=found, transforms=tuple(transforms), seconds=seconds)
-
-
-def _reason(log: Path) -> str:
-    """Return what elastix's log says of the exception that it ended with."""
-    text = log.read_text(encoding="utf-8", errors="replace")
-    found = re.findall(r"^Description: (?:ITK ERROR: \S+: )?(.*)", text, re.MULTILINE)
-    return found[-1] if found else "it failed without a reason in its log"

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What elastix's log says of a failure, which its exception leaves out."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "elastix.log"
+# A description may have several lines, and ends before an empty one.
+_REASON = re.compile(
+    r"^Description: (?:ITK ERROR: \S+:\s+)?(.*?)(?:\n\s*\n|\Z)", re.MULTILINE | re.DOTALL
+)
+
+
+def reason_in(log: Path) -> str | None:
+    """Return what a log says of the exception that it ended with; None if it does not."""
+    if not log.is_file():
+        return None
+    found = _REASON.findall(log.read_text(encoding="utf-8", errors="replace"))
+    return " ".join(found[-1].split()) or None if found else None
+
+
+@contextmanager
+def log_in(registration: Any) -> Iterator[Path]:
+    """Let elastix write its log, and whatever else it writes, into a folder of this block alone.
+
+    Parameters
+    ----------
+    registration
+        An ``itk.ElastixRegistrationMethod``.
+
+    Yields
+    ------
+    Path
+        Of the log.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        registration.SetOutputDirectory(folder)
+        registration.SetLogToFile(True)
+        registration.SetLogFileName(FILE_NAME)
+        yield Path(folder) / FILE_NAME
+
+
+def reason_by_repeating(registration: Any, repeat: Callable[[], object]) -> str | None:
+    """Return why a registration has failed, from the log of doing it again.
+
+    Parameters
+    ----------
+    registration
+        An ``itk.ElastixRegistrationMethod``; where it writes is afterwards as before.
+    repeat
+        Registers with it.
+    """
+    folder, name = registration.GetOutputDirectory(), registration.GetLogFileName()
+    logs = registration.GetLogToFile()
+    try:
+        with log_in(registration) as log:
+            try:
+                repeat()
+            except RuntimeError:
+                return reason_in(log)
+            return None
+    finally:
+        registration.SetOutputDirectory(folder)
+        registration.SetLogFileName(name)
+        registration.SetLogToFile(logs)
