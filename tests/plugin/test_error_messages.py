@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 
 import cnnmetric
+from cnnmetric.plugin import elastix_log
 from cnnmetric.plugin import failures
 from support.elastix_runs import parameters
 from support.elastix_runs import register
@@ -248,6 +249,21 @@ def test_what_the_log_of_elastix_says_is_raised(
     assert not registration.GetLogToFile()
     assert not registration.GetLogFileName()
     assert not list(tmp_path.glob("*.log"))
+
+
+def test_a_log_that_is_there_is_read(
+    fixed: Any, moving: Any, small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elastix_log, "log_in", None)  # what another try would need
+    registration = itk.ElastixRegistrationMethod.New(fixed, moving)
+    registration.SetParameterObject(parameters(small_model, UseDirectionCosines="1"))
+    registration.SetLogToConsole(False)
+    registration.SetOutputDirectory(str(tmp_path))
+    registration.SetLogFileName("mine.log")
+    registration.SetLogToFile(True)
+    with pytest.raises(RuntimeError, match=r"log says: .*should be a boolean"):
+        registration.Update()
+    assert registration.GetLogToFile()
 
 
 def test_what_fails_late_is_not_done_again(

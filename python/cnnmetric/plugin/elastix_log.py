@@ -47,8 +47,8 @@ def log_in(registration: Any) -> Iterator[Path]:
         yield Path(folder) / FILE_NAME
 
 
-def reason_by_repeating(registration: Any, repeat: Callable[[], object]) -> str | None:
-    """Return why a registration has failed, from the log of doing it again.
+def reason_of(registration: Any, repeat: Callable[[], object]) -> str | None:
+    """Return why a registration has failed, from its log; without one, from that of doing it again.
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ def reason_by_repeating(registration: Any, repeat: Callable[[], object]) -> str 
         Registers with it.
     """
     folder, name = registration.GetOutputDirectory(), registration.GetLogFileName()
-    logs = registration.GetLogToFile()
+    if registration.GetLogToFile():
+        return reason_in(Path(folder) / (name or FILE_NAME))
     try:
         with log_in(registration) as log:
             try:
@@ -69,4 +70,4 @@ def reason_by_repeating(registration: Any, repeat: Callable[[], object]) -> str 
     finally:
         registration.SetOutputDirectory(folder)
         registration.SetLogFileName(name)
-        registration.SetLogToFile(logs)
+        registration.SetLogToFile(False)

@@ -6,9 +6,9 @@ elastix log". So that the reason is not lost, the two methods that start a regis
 where the metric has left a reason, it is raised as `MetricError`; where Python itself has stopped
 the registration (Ctrl-C, or a callback of `cnnmetric.on_iteration`), its own exception is. Of
 elastix's own failures the reason is in its log alone: one that comes at once, as those of
-parameters do, is repeated with a log. The wrapper is also the place where parameters are checked
-that elastix ignores in silence or crashes at: mistyped names, components that it does not have,
-values of the wrong number, and texts that are no number.
+parameters do, is repeated with a log, unless there is one. The wrapper is also the place where
+parameters are checked that elastix ignores in silence or crashes at: mistyped names, components
+that it does not have, values of the wrong number, and texts that are no number.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cnnmetric.plugin.components import check_samplers
 from cnnmetric.plugin.components import check_threads
 from cnnmetric.plugin.components import uses_the_metric
 from cnnmetric.plugin.components import with_the_metric
-from cnnmetric.plugin.elastix_log import reason_by_repeating
+from cnnmetric.plugin.elastix_log import reason_of
 from cnnmetric.plugin.parameter_values import check_numbers
 from cnnmetric.plugin.parameter_values import check_pixel_types
 
@@ -73,7 +73,7 @@ def install(
     def reason_of_elastix(registration: Any, repeat: Callable[[], object]) -> str | None:
         if not any(map(uses_the_metric, _parameter_maps(registration))):
             return None
-        return reason_by_repeating(registration, repeat)
+        return reason_of(registration, repeat)
 
     for registration_class in set(itk.ElastixRegistrationMethod.values()):
         explain(
