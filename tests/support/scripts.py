@@ -12,7 +12,7 @@ import cnnmetric
 
 
 def run_script(
-    script: str, *arguments: object, timeout: float = 120.0
+    script: str, *arguments: object, timeout: float = 300.0
 ) -> subprocess.CompletedProcess[str]:
     """Run a script that may import `cnnmetric` and the tests' `support`.
 
@@ -23,7 +23,7 @@ def run_script(
     arguments
         Become ``sys.argv[1:]``.
     timeout
-        In seconds.
+        In seconds; a start with sanitizers takes a minute by itself.
     """
     folders = [str(Path(cnnmetric.__file__).parents[1]), str(Path(__file__).parents[1])]
     return subprocess.run(
