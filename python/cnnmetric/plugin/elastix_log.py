@@ -12,18 +12,24 @@ from pathlib import Path
 from typing import Any
 
 FILE_NAME = "elastix.log"
-# A description may have several lines, and ends before an empty one.
-_REASON = re.compile(
-    r"^Description: (?:ITK ERROR: \S+:\s+)?(.*?)(?:\n\s*\n|\Z)", re.MULTILINE | re.DOTALL
+# What it says may have several lines, and ends before an empty one.
+_OF_EXCEPTION = re.compile(
+    r"^Description: (?:ITK ERROR: \S+:\s+)?(?:ERROR:\s)?(.*?)(?:\n\s*\n|\Z)",
+    re.MULTILINE | re.DOTALL,
 )
+# Of what comes without an exception, the first tells the reason of the others.
+_ERROR = re.compile(r"^ERROR:\s(.*?)(?:\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
+# Names of types are for those who write C++.
+_CAST = re.compile(r"You tried to cast (.*) from std::string to \w+")
 
 
 def reason_in(log: Path) -> str | None:
-    """Return what a log says of the exception that it ended with; None if it does not."""
+    """Return what a log says of the failure that it ended with; None if it does not."""
     if not log.is_file():
         return None
-    found = _REASON.findall(log.read_text(encoding="utf-8", errors="replace"))
-    return " ".join(found[-1].split()) or None if found else None
+    text = log.read_text(encoding="utf-8", errors="replace")
+    found = _OF_EXCEPTION.findall(text)[-1:] or _ERROR.findall(text)[:1]
+    return " ".join(_CAST.sub(r"It is \1.", *found).split()) or None if found else None
 
 
 @contextmanager
