@@ -106,7 +106,8 @@ def run(
 
 
 def compare(network: PatchNetwork, edge: int) -> None:
-    generator = torch.Generator().manual_seed(1)
+    # Images in which no rectifier is at 0 to rounding: there gradients differ between processors.
+    generator = torch.Generator().manual_seed(2)
     shape = (2, 2) + (edge,) * network.dimension
     images = torch.rand(shape, generator=generator, requires_grad=True)
     scores = network(images)
