@@ -7,7 +7,9 @@ import argparse
 import sys
 import time
 from collections import Counter
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fuzz import materials
 from fuzz.harness import run_cases
@@ -51,9 +53,10 @@ def main() -> int:
 
 def _again(kind: str, seed: int, number: int, made: Materials) -> int:
     """Do a case in this process, which it may end."""
-    trial = trial_of(kind, seed, number, made)
-    print(trial.what, f"expected: {trial.expected or 'either'}", sep="\n", flush=True)
-    status, text = judge(trial)
+    with TemporaryDirectory(prefix="cnnmetric-fuzz-") as folder, chdir(folder):
+        trial = trial_of(kind, seed, number, made)
+        print(trial.what, f"expected: {trial.expected or 'either'}", sep="\n", flush=True)
+        status, text = judge(trial)
     print(status, text, sep=": ")
     return int(status == "fault")
 

@@ -33,6 +33,14 @@ def test_no_case_is_a_fault(tmp_path: Path) -> None:
             assert of_it.count(status) > 0.05 * len(of_it), (kind, status)
 
 
+def test_a_case_done_again_leaves_nothing_behind(tmp_path: Path) -> None:
+    again = f"import os, sys; os.chdir(sys.argv.pop(1)); {MAIN}"
+    # A command with images and parameters in files, of which one is wrong.
+    run = run_script(again, tmp_path, "commands", "--case", 1454, "--seed", 1)
+    assert "cnnmetric register: elastix, stage p: Casting entry number 0" in run.stdout
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     run = run_script(PLANTED, tmp_path_factory.mktemp("planted"), timeout=300)
