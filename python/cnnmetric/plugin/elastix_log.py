@@ -29,7 +29,8 @@ def reason_in(log: Path) -> str | None:
         return None
     text = log.read_text(encoding="utf-8", errors="replace")
     found = _OF_EXCEPTION.findall(text)[-1:] or _ERROR.findall(text)[:1]
-    return " ".join(_CAST.sub(r"It is \1.", *found).split()) or None if found else None
+    words = [word for reason in found for word in _CAST.sub(r"It is \1.", reason).split()]
+    return " ".join(words) or None
 
 
 @contextmanager

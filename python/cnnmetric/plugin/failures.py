@@ -124,21 +124,19 @@ def explain(
                 with turn_of(self):
                     return method(self, *args, **kwargs)
             except RuntimeError as error:
-                interruption = take_interruption()
+                soon = time.perf_counter() - started < _SOON
+                interruption, reason = take_interruption(), take_last_error()
+                others = None
+                if soon and interruption is None and reason is None:
+                    others = reason_of_others(self, lambda: method(self, *args, **kwargs))
+                    interruption = take_interruption()
                 if interruption is not None:
                     raise interruption from None
-                reason = take_last_error()
                 if reason is not None:
                     raise MetricError(reason) from error
-                if time.perf_counter() - started > _SOON:
+                if others is None:
                     raise
-                reason = reason_of_others(self, lambda: method(self, *args, **kwargs))
-                interruption = take_interruption()
-                if interruption is not None:
-                    raise interruption from None
-                if reason is None:
-                    raise
-                msg = f"Internal elastix error, of which its log says: {reason}"
+                msg = f"Internal elastix error, of which its log says: {others}"
                 raise RuntimeError(msg) from error
 
         return wrapper
