@@ -29,6 +29,9 @@ from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
 from cnnmetric.training.networks.similarity_names import SIMILARITIES
 from support.training_images import self_similarity_layers
 
+# Of a rectifier's inputs, relative to the largest: more than rounding differs by.
+NEAR_ZERO = 2e-6
+
 Formula = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -105,13 +108,32 @@ def run(
     return list(session.run(["dissimilarity", *GRADIENTS], feeds))
 
 
-def compare(network: PatchNetwork, edge: int) -> None:
-    # Images in which no rectifier is at 0 to rounding: there gradients differ between processors.
-    generator = torch.Generator().manual_seed(2)
+def smooth_images(network: PatchNetwork, edge: int) -> torch.Tensor:
+    """Return random images in which no rectifier is at 0 to rounding, where the gradient jumps."""
+    inputs: list[torch.Tensor] = []
+    hooks = [
+        module.register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach()))
+        for module in network.modules()
+        if isinstance(module, nn.ReLU)
+    ]
     shape = (2, 2) + (edge,) * network.dimension
-    images = torch.rand(shape, generator=generator, requires_grad=True)
+    for seed in range(1, 100):
+        images = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+        inputs.clear()
+        network(images)
+        if all(given.abs().min() > NEAR_ZERO * given.abs().max() for given in inputs):
+            break
+    else:
+        pytest.fail("every image has a rectifier at 0")
+    for hook in hooks:
+        hook.remove()
+    return images.requires_grad_()
+
+
+def compare(network: PatchNetwork, edge: int) -> None:
+    images = smooth_images(network, edge)
     scores = network(images)
-    weights = torch.rand(scores.shape, generator=generator)
+    weights = torch.rand(scores.shape, generator=torch.Generator().manual_seed(1))
     (gradient,) = torch.autograd.grad(scores, images, weights)
     wanted = (scores.detach(), gradient[:, :1], gradient[:, 1:])
     found = run(network, images, weights, True, True)
