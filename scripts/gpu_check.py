@@ -112,14 +112,13 @@ def variant_settings(name: str, out: Path) -> TrainingSettings:
         msg = f"--variants {name}: there is no {missing[0]!r} in {OPTIONS}"
         raise SettingsError(msg)
     model = out / f"{name}.onnx"
-    # The table stands for what was packed, where a variant does not name its own sources.
-    arguments = ["--modalities", "T1,T2", "--out", str(model)]
+    arguments = ["pairs.csv", "--modalities", "T1,T2", "--out", str(model)]
     arguments += [f"@{file}" for file in files]
-    if not any("--source contrast" in file.read_text() for file in files):
-        arguments = ["pairs.csv", *arguments]
     found = settings_from(parser_for(TrainingSettings, "").parse_args(arguments))
     assert isinstance(found, TrainingSettings)
-    return found
+    # What is packed stands for single images, too, where a variant names them.
+    single = any(source.kind == "contrast" for source in found.sources)
+    return replace(found, pairs=None) if single else found
 
 
 def with_saved_steps(settings: TrainingSettings) -> TrainingSettings:
@@ -130,6 +129,7 @@ def with_saved_steps(settings: TrainingSettings) -> TrainingSettings:
 
 def pack(settings: PackSettings) -> None:
     """Write prepared pairs and label maps."""
+    # Only descriptors are trained on any modalities.
     base = "any" if settings.modalities == ANY else "full"
     training = replace(
         variant_settings(base, settings.out),

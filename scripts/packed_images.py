@@ -20,7 +20,7 @@ from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.material import Material
 from cnnmetric.training.settings import TrainingSettings
 
-# Of packed intensities, which training adds more noise to than this takes away.
+# Grey levels of packed images: with these they are small enough to be brought along.
 LEVELS = 255
 
 
