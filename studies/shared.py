@@ -11,6 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import itk
+import numpy as np
+from numpy.typing import NDArray
+
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods import Method
 from cnnmetric.evaluation.methods import Task
@@ -85,6 +89,13 @@ def append_row(file: Path, columns: Sequence[str], row: Mapping[str, Any]) -> No
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def write_labels(labels: NDArray[np.int16], like: Image, file: Path) -> None:
+    """Write a label map ``(nz, ny, nx)`` on the grid of an image."""
+    image = itk.image_from_array(labels)
+    image.CopyInformation(like)
+    itk.imwrite(image, str(file))
 
 
 def write_table(file: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -36,6 +36,7 @@ from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import DataError
 from cnnmetric.evaluation.methods.program import call
+from shared import write_labels
 from shared import write_table
 
 
@@ -70,7 +71,9 @@ def run(settings: SilverSettings) -> None:
     modality = settings.modality
     without = [name for name in settings.subjects if not known[name].get(modality)]
     if without:
-        msg = f"{settings.pairs} has no {modality} of {', '.join(without)}; choose a --modality"
+        msg = (
+            f"{settings.pairs} has no {modality} of {', '.join(without)}; choose another --modality"
+        )
         raise DataError(msg)
     atlases = sorted(file.parent.resolve() for file in settings.atlases.glob("*/labels.nii.gz"))
     needed = settings.voters + settings.test
@@ -85,7 +88,7 @@ def run(settings: SilverSettings) -> None:
         labels = (settings.out / f"{name}-labels.nii.gz").resolve()
         if not labels.exists():
             votes = [_carried(folder / row["T1"], atlas, settings.threads) for atlas in voters]
-            _write_labels(majority(votes), folder / row["T1"], labels)
+            write_labels(majority(votes), itk.imread(str(folder / row["T1"]), itk.F), labels)
         print(f"{name}: {labels}", flush=True)
         rows.append([name, folder / row["T1"], folder / row[modality], labels])
     rows += [[atlas.name, atlas / "T1.nii.gz", "", atlas / "labels.nii.gz"] for atlas in test]
@@ -129,12 +132,6 @@ def _carried(fixed: Path, atlas: Path, threads: int) -> NDArray[np.int16]:
         )
         carried: NDArray[np.int16] = itk.array_from_image(itk.imread(str(labels), itk.SS))
         return carried
-
-
-def _write_labels(labels: NDArray[np.int16], like: Path, file: Path) -> None:
-    image = itk.image_from_array(labels)
-    image.CopyInformation(itk.imread(str(like), itk.F))
-    itk.imwrite(image, str(file))
 
 
 if __name__ == "__main__":

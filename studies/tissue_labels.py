@@ -16,7 +16,6 @@ wrong in both images.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +30,9 @@ from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import DataError
+from cnnmetric.files.tables import read_table
+from cnnmetric.images.files import read_image
+from shared import write_labels
 from shared import write_table
 
 _BINS = 256
@@ -54,18 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(settings: TissueSettings) -> None:
     """Write label maps and tables."""
     modality, folder = settings.modality, settings.pairs.parent.resolve()
-    with settings.pairs.open(encoding="utf-8", newline="") as stream:
-        known = list(csv.DictReader(stream))
-    moving = [row["subject"] for row in known if row.get(modality)]
+    known = read_table(settings.pairs, role="pairs", columns=["subject", "T1", modality])
+    moving = [row["subject"] for row in known if row[modality]]
     if not moving:
-        msg = f"{settings.pairs} has no image in the column {modality}; choose a --modality"
+        msg = f"{settings.pairs} has no image in the column {modality}; choose another --modality"
         raise DataError(msg)
     settings.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for row in known:
         labels = (settings.out / f"{row['subject']}-tissues.nii.gz").resolve()
         write_tissues(folder / row["T1"], labels)
-        other = folder / row[modality] if row.get(modality) else ""
+        other = folder / row[modality] if row[modality] else ""
         rows.append([row["subject"], folder / row["T1"], other, labels])
     write_table(settings.out / "subjects.csv", ["subject", "T1", modality, "labels"], rows)
     write_table(
@@ -82,7 +83,7 @@ def run(settings: TissueSettings) -> None:
 
 def write_tissues(image: Path, labels: Path) -> None:
     """Write 1, 2 and 3 for dark, middle and bright voxels of a T1 image, and 0 outside."""
-    head = itk.imread(str(image), itk.F)
+    head = read_image(image)
     values = itk.array_from_image(head)
     brain = itk.image_from_array(values[values > 0][None])
     otsu = itk.OtsuMultipleThresholdsImageFilter.New(
@@ -91,9 +92,7 @@ def write_tissues(image: Path, labels: Path) -> None:
     otsu.Update()
     edges = [np.finfo(np.float32).tiny, *otsu.GetThresholds()]
     tissues = np.digitize(values, edges).astype(np.int16)
-    found = itk.image_from_array(tissues)
-    found.CopyInformation(head)
-    itk.imwrite(found, str(labels))
+    write_labels(tissues, head, labels)
 
 
 if __name__ == "__main__":

@@ -135,12 +135,30 @@ def test_three_pairs_are_all_that_is_different_from_the_shipped_model() -> None:
             ["{}", "--methods", "cnn,nmi"],
             ["--methods: there is no 'nmi'; there are: cnn, mi, mi+mask"],
         ),
+        (
+            "tissue_labels.py",
+            ["--modality", "T2", "--out", "{}"],
+            ["pairs.csv has no column T2"],
+        ),
+        (
+            "tissue_labels.py",
+            ["--modality", "PD", "--out", "{}"],
+            ["pairs.csv has no image in the column PD; choose another --modality"],
+        ),
+        (
+            "silver_labels.py",
+            ["{}", "--subjects", "a", "--modality", "PD", "--out", "{}"],
+            ["pairs.csv has no PD of a; choose another --modality"],
+        ),
     ],
 )
 def test_what_there_is_not_is_named(
     script: str, words: list[str], messages: list[str], tmp_path: Path
 ) -> None:
-    given = [str(tmp_path), *(word.format(tmp_path) for word in words)]
+    table = tmp_path / "pairs.csv"
+    table.write_text("subject,T1,PD\na,a.nii.gz,\n")
+    first = table if script.endswith("_labels.py") else tmp_path
+    given = [str(first), *(word.format(tmp_path) for word in words)]
     command = [sys.executable, str(ROOT / "studies" / script), *given]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
