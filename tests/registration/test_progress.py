@@ -83,6 +83,20 @@ def test_bars_fit_a_terminal() -> None:
     assert "…" not in "".join(last)
 
 
+def test_a_stage_without_the_metric_says_that_it_is_silent() -> None:
+    silent = PlannedStage(
+        name="mi", number=0, stages=1, levels=(PlannedLevel(iterations=2, work=1.0),), reports=False
+    )
+    for kind in (progress.Lines, progress.Bars):
+        stream = io.StringIO()
+        console = Console(file=stream, force_terminal=kind is progress.Bars, width=80)
+        display = kind(console)
+        display.start([silent])
+        display.start_stage(silent)
+        display.finish()
+        assert "another metric, no count" in stream.getvalue(), kind
+
+
 def test_the_time_that_is_left_follows_the_work() -> None:
     stopwatch = Stopwatch(PLAN)
     stopwatch.start_stage(0.0)
@@ -130,6 +144,32 @@ def test_iterations_say_where_they_are(difference_model: Path, tmp_path: Path) -
     ]
     assert {(i.stages, i.iterations, i.metric) for i in trace} == {(2, 4, "dissimilarity")}
     assert len(result.elastix) == 2
+
+
+def test_a_stage_by_another_metric(
+    difference_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named at its start, and has no iterations in the result."""
+    file = write_quick_file(tmp_path)
+    parameters = itk.ParameterObject.New()
+    parameters.ReadParameterFile(str(file))
+    squares = {
+        **dict(parameters.GetParameterMap(0)),
+        "Metric": ["AdvancedMeanSquares"],
+        "ImageSampler": ["Full"],
+    }
+    result = cnnmetric.register(
+        small_subject(0.1),
+        small_subject(0.15),
+        model=difference_model,
+        parameters=[squares, file],
+        threads=1,
+        progress=True,
+    )
+    assert [len(stage.trace) for stage in result.stages] == [0, 4]
+    said = capsys.readouterr().err
+    assert "stage 1 of 2: euler (another metric, no count)" in said
+    assert "stage 2 of 2: quick\n" in said
 
 
 @pytest.mark.parametrize("parameters", [3, [3], [None]])

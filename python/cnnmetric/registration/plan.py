@@ -33,12 +33,20 @@ class PlannedLevel:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedStage:
-    """One stage: its name, its number from 0, how many stages there are, and its levels."""
+    """One stage: its name, its number from 0, how many stages there are, and its levels.
+
+    Attributes
+    ----------
+    reports
+        Whether it tells of its iterations. elastix tells the metric only, so that a stage by mutual
+        information, for instance, says nothing until it ends.
+    """
 
     name: str
     number: int
     stages: int
     levels: tuple[PlannedLevel, ...]
+    reports: bool = True
 
 
 def levels_of(parameters: Mapping[str, Sequence[str]], dimension: int) -> tuple[PlannedLevel, ...]:

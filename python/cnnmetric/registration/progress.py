@@ -21,6 +21,7 @@ from cnnmetric.registration.plan import PlannedStage
 from cnnmetric.registration.plan import Stopwatch
 
 _UPDATES = 4  # of the screen, per second
+_SILENT = "another metric, no count"  # of its iterations
 
 
 class Display(Protocol):
@@ -68,7 +69,8 @@ class Lines:
     def start_stage(self, stage: PlannedStage) -> None:
         """Print its name."""
         self._print_level()
-        self._print(f"stage {stage.number + 1} of {stage.stages}: {stage.name}")
+        silent = "" if stage.reports else f" ({_SILENT})"
+        self._print(f"stage {stage.number + 1} of {stage.stages}: {stage.name}{silent}")
 
     def iteration(self, finished: Iteration) -> None:
         """Print the level before, if this is the first one of a level."""
@@ -134,7 +136,9 @@ class Bars:
         self._complete(stage.number)
         self._stopwatch.start_stage(time.perf_counter() - self._started)
         self._bars.start_task(self._rows[stage.number])
-        self._bars.update(self._rows[stage.number], place="getting ready")
+        self._bars.update(
+            self._rows[stage.number], place="getting ready" if stage.reports else _SILENT
+        )
 
     def iteration(self, finished: Iteration) -> None:
         """Note it; the screen is drawn by a thread of its own."""
@@ -158,7 +162,7 @@ class Bars:
             task = self._bars.tasks[stage.number]
             # An optimizer may end before its last iteration.
             if task.started and not task.finished:
-                self._bars.update(row, completed=task.total, left="")
+                self._bars.update(row, completed=task.total)
             self._bars.update(row, left="")
 
 

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from cnnmetric.images import warping
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin import iteration
+from cnnmetric.plugin.components import uses_the_metric
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration import grid as grids
@@ -182,9 +183,9 @@ class RegistrationRun:
 
     def _planned(self, stages: Stages, levels: Sequence[FieldLevel]) -> list[PlannedStage]:
         dimension = self._network.dimension
+        maps = [(name, dict(parameters.GetParameterMap(0).items())) for name, parameters in stages]
         of_stages = [
-            (name, levels_of(dict(parameters.GetParameterMap(0).items()), dimension))
-            for name, parameters in stages
+            (name, levels_of(values, dimension), uses_the_metric(values)) for name, values in maps
         ]
         if levels:
             extent = grids.content_extent(self._fixed, self._network)
@@ -194,10 +195,12 @@ class RegistrationRun:
                 )
                 for level in levels
             ]
-            of_stages.append(("field", tuple(of_field)))
+            of_stages.append(("field", tuple(of_field), True))
         return [
-            PlannedStage(name=name, number=number, stages=len(of_stages), levels=found)
-            for number, (name, found) in enumerate(of_stages)
+            PlannedStage(
+                name=name, number=number, stages=len(of_stages), levels=found, reports=reports
+            )
+            for number, (name, found, reports) in enumerate(of_stages)
         ]
 
     def _run_elastix(self, stages: Stages) -> None:
