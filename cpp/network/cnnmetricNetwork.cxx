@@ -193,6 +193,7 @@ Network::Network(const std::string & path, const std::string & device, const uns
       if (device != "auto")
       {
         throw Error("CUDA device '" + device + "' was asked for but cannot be used: " + reason +
+                    (reason.empty() || reason.back() != '.' ? "." : "") +
                     " Install onnxruntime-gpu and a matching driver, or use \"auto\" or \"cpu\".");
       }
       self.deviceReport += " (\"auto\": no usable CUDA device: " + InOneLine(reason) + ")";

@@ -209,7 +209,9 @@ def test_parameter_with_a_wrong_value(
 
 
 def test_cuda_asked_for_and_absent(fixed: Any, moving: Any, small_model: Path) -> None:
-    with pytest.raises(cnnmetric.MetricError, match=r"'cuda:99' was asked for but cannot be used"):
+    with pytest.raises(
+        cnnmetric.MetricError, match=r"'cuda:99' was asked for but cannot be used: .*[^.]\. Install"
+    ):
         register(fixed, moving, parameters(small_model, CNNMetricDevice="cuda:99"))
 
 
