@@ -26,6 +26,8 @@ def test_every_shell_gets_a_script(shell: str, capsys: pytest.CaptureFixture[str
         (["cnnmetric", "register", "--jac"], ["--jacobian"]),
         (["cnnmetric", "register", "--deformation", "a"], ["affine"]),
         (["cnnmetric", "models", "a"], ["add"]),
+        (["cnnmetric", "models", "add", "--na"], ["--name"]),
+        (["cnnmetric", "models", "add", "/etc/hostn"], ["/etc/hostname"]),
     ],
 )
 def test_bash_completes(

@@ -50,7 +50,11 @@ def _add_options(parser: argparse.ArgumentParser, commands: dict[str, Command]) 
         words = parser.add_subparsers()
         for word, command in commands.items():
             if word:
-                _add_options(words.add_parser(word, description=command.description), {"": command})
+                # shtab leaves out words without a help text.
+                of_word = words.add_parser(
+                    word, description=command.description, help=command.description
+                )
+                _add_options(of_word, {"": command})
 
 
 COMMANDS = {
