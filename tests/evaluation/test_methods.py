@@ -192,6 +192,7 @@ def test_control_point_grid_of_the_paper_has_about_1000_points() -> None:
 
 def test_presets_differ_in_settings_and_share_the_papers_stages() -> None:
     paper = presets.STAGES["simonovsky2016"]
+    assert presets.STAGES["simonovsky2016-short"] == paper
     assert presets.STAGES["practical"][: len(paper)] == paper
     fixed = empty_image((40, 40, 40), spacing=(1.0, 1.0, 1.0), angle=0.0)
     for metric in ("cnn", "mi"):
@@ -202,6 +203,9 @@ def test_presets_differ_in_settings_and_share_the_papers_stages() -> None:
             }
             for name in ("Transform", "Metric", "NumberOfResolutions", "FixedImagePyramid"):
                 assert found["practical"][name] == found["simonovsky2016"][name]
+            short = dict(found["simonovsky2016-short"])
+            assert short.pop("MaximumNumberOfIterations") == ("50",)
+            assert short.items() <= dict(found["simonovsky2016"]).items()
             changed = found["simonovsky2016"]
             assert changed["Optimizer"] == ("RegularStepGradientDescent",)
             assert changed["MaximumNumberOfIterations"] == ("500",)
@@ -216,7 +220,7 @@ def test_presets_differ_in_settings_and_share_the_papers_stages() -> None:
 def test_the_papers_preset_runs(
     name: str, tmp_path: Path, difference_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(presets.PAPER, "MaximumNumberOfIterations", ["15"])
+    monkeypatch.setitem(presets.ITERATIONS, "simonovsky2016", ["15"])
     pair = shifted_pair((2.0, 0.0, 0.0), modalities=("T1", "T1"))
     task = task_of(
         pair,

@@ -3,6 +3,7 @@
 
 ``practical`` is what we recommend: the shipped parameter files, unchanged. ``simonovsky2016`` is
 the protocol of the paper's Section 3.1, as far as it is given there; what is not, is marked below.
+``simonovsky2016-short`` is the same with a tenth of its iterations.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from cnnmetric.registration.stages import STAGES as SHIPPED
 from cnnmetric.types import Image
 from cnnmetric.types import ParameterObject
 
-STAGES = {"practical": SHIPPED, "simonovsky2016": ("similarity", "bspline")}
+_PAPER_STAGES = ("similarity", "bspline")
+STAGES = {
+    "practical": SHIPPED,
+    "simonovsky2016": _PAPER_STAGES,
+    "simonovsky2016-short": _PAPER_STAGES,
+}
 
 CONTROL_POINTS = 1000
 # Of the B-spline, whose support reaches beyond the image.
@@ -27,12 +33,12 @@ PAPER = {
     "NumberOfResolutions": ["2"],
     # "gradient descent with regular step and 500 iterations per scale"
     "Optimizer": ["RegularStepGradientDescent"],
-    "MaximumNumberOfIterations": ["500"],
     "RelaxationFactor": ["0.5"],  # elastix's default, not given in the paper
     "MinimumStepLength": ["0.001"],  # not given in the paper
     "MinimumGradientMagnitude": ["1e-12"],  # never the reason to stop
     "NewSamplesEveryIteration": ["false"],  # as in ITK, which the paper used
 }
+ITERATIONS = {"simonovsky2016": ["500"], "simonovsky2016-short": ["50"]}
 # Length of the first step, which the paper does not give. The similarity's is in elastix's scaled
 # parameters; the B-spline's is the norm over all control points, in mm.
 _MAXIMUM_STEP_LENGTH = {"similarity": ["1.0"], "bspline": ["30.0"]}
@@ -64,8 +70,9 @@ def parameters(preset: str, metric: str, stage: str, fixed: Image) -> ParameterO
         The fixed image, from whose size the paper's control point grid follows.
     """
     found = parameter_files.read(metric, stage)
-    if preset == "simonovsky2016":
+    if preset in ITERATIONS:
         changes = {**PAPER, **(_PAPER_CNN if metric == "cnn" else _PAPER_MI)}
+        changes["MaximumNumberOfIterations"] = ITERATIONS[preset]
         changes["MaximumStepLength"] = _MAXIMUM_STEP_LENGTH[stage]
         if stage == "bspline":
             spacing = control_point_spacing(extent(fixed), CONTROL_POINTS)

@@ -17,8 +17,9 @@ from cnnmetric.plugin.package_data import DEFAULT_MODEL
 BASELINE_HELP = "method that the others are tested against; by default mi+mask, where it was run"
 OUT_HELP = "folder of the results, which a further run continues"
 PRESET_HELP = (
-    "settings of the elastix methods: practical (the shipped parameter files) or simonovsky2016 "
-    "(the paper's protocol, hours per registration without a GPU)"
+    "settings of the elastix methods: practical (the shipped parameter files), simonovsky2016 (the "
+    "paper's protocol, hours per registration without a GPU) or simonovsky2016-short (a tenth of "
+    "its iterations)"
 )
 
 
