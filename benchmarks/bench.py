@@ -34,9 +34,10 @@ from cnnmetric.command_line import settings_from
 from cnnmetric.demo.anatomy import load_anatomy
 from cnnmetric.demo.phantom import make_phantom
 from cnnmetric.errors import SettingsError
+from cnnmetric.evaluation import methods
 
-PARTS = ("network", "iteration", "registration", "growth", "threader")
-METHODS = ("cnn+field", "cnn", "mi+mask", "mi", "greedy", "convexadam")
+PARTS = ("network", "iteration", "registration", "training", "growth", "threader")
+METHODS = ("cnn+field", "cnn", "mi+mask", "mi", "greedy", "convexadam", "deedsbcv")
 # Where a registration has stopped by itself if nothing is wrong, in seconds.
 _LIMIT = 900.0
 _FOLDER = Path(__file__).parent
@@ -189,7 +190,12 @@ def _registration(files: list[str], settings: BenchSettings) -> str:
         "| method | wall, s | processor, s | peak, GB | Dice |",
         "|---|---:|---:|---:|---:|",
     ]
-    found = {method: child("registration", method, *files) for method in settings.methods}
+    missing = {method: methods.find(method).missing() for method in settings.methods}
+    found = {
+        method: child("registration", method, *files)
+        for method, reason in missing.items()
+        if not reason
+    }
     for method, one in found.items():
         if "failed" in one:
             rows.append(f"| `{method}` | {one['failed'][:80]} | | | |")
@@ -198,13 +204,30 @@ def _registration(files: list[str], settings: BenchSettings) -> str:
         rows.append(
             f"| `{method}` | {one['wall']:.0f} | {one['cpu']:.0f} | {one['peak']:.2f} | {dice} |"
         )
-    rows.append("")
+    rows += ["", *(f"Left out: {reason}" for reason in missing.values() if reason), ""]
     for ours, rival, factor in (("cnn+field", "convexadam", 1.5), ("cnn", "mi", 1.0)):
         if all("cpu" in found.get(name, {}) for name in (ours, rival)):
             ratio = found[ours]["cpu"] / found[rival]["cpu"]
             rows.append(verdict(f"`{ours}` against `{rival}`, processor time", ratio, factor))
     if "peak" in found.get("cnn+field", {}):
         rows.append(verdict("memory of `cnn+field`", found["cnn+field"]["peak"], 1.0, " GB"))
+    return "\n".join(rows)
+
+
+def _training(files: list[str], _: BenchSettings) -> str:
+    found = child("training", *files)
+    if "failed" in found:
+        return f"Training: {found['failed']}"
+    rows = [
+        "## Training of `t1t2-fine`: what the sampler gives, and what the network takes",
+        "",
+        "| one thread each | patches per second | steps per second |",
+        "|---|---:|---:|",
+    ]
+    for name, rate in (("sampling", found["sampled"]), ("network", found["learned"])):
+        rows.append(f"| {name} | {rate:.0f} | {rate / found['size']:.2f} |")
+    ratio = found["learned"] / found["sampled"]
+    rows += ["", verdict("steps of the network for each sampled one", ratio, 1.0)]
     return "\n".join(rows)
 
 
@@ -239,6 +262,7 @@ _SECTIONS = {
     "network": _network,
     "iteration": _iteration,
     "registration": _registration,
+    "training": _training,
     "growth": _growth,
     "threader": _threader,
 }

@@ -24,6 +24,7 @@ import itk
 import numpy as np
 import torch
 from registration_cost import field_parts
+from training_speed import rates
 
 import cnnmetric
 from cnnmetric.command_line import Settings
@@ -246,12 +247,36 @@ def threader(metric: str, fixed: str, moving: str) -> dict[str, float]:
     return {"wall": time.perf_counter() - wall, "cpu": _processor_seconds() - cpu}
 
 
+def training(fixed: str, moving: str, *labels: str) -> dict[str, float]:
+    """Return patches per second of the sampler and of the network, and how many a step has.
+
+    The two images are taken for aligned, as it makes no difference to the speed. With label maps,
+    half of the pairs are made from the first one, as those that `t1t2-fine` is trained on.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "pairs.csv"
+        table.write_text(f"T1,T2\n{Path(fixed).resolve()},{Path(moving).resolve()}\n")
+        source: tuple[str, ...] = ()
+        if labels:
+            maps = Path(folder) / "maps"
+            maps.mkdir()
+            itk.imwrite(read_labels(labels[0]), str(maps / "labels.nii.gz"))
+            source = (f"synthetic={maps}:0.5",)
+        sampled, learned, size = rates(
+            TrainingSettings(
+                pairs=table, source=source, modalities="T1,T2", out=Path("unused.onnx"), seed=1
+            )
+        )
+    return {"sampled": sampled, "learned": learned, "size": size}
+
+
 _WORK: dict[str, Callable[..., Any]] = {
     "network": network,
     "iteration": iteration,
     "registration": registration,
     "growth": growth,
     "threader": threader,
+    "training": training,
 }
 
 

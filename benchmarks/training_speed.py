@@ -45,6 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def report(settings: TrainingSettings) -> str:
     """Measure and return a Markdown table."""
+    sampled, learned, _ = rates(settings)
+    return (
+        "| | patches per second |\n|---|---:|\n"
+        f"| sampling | {sampled:.0f} |\n| network, forward and backward | {learned:.0f} |\n"
+        f"| ratio | {sampled / learned:.2f} |"
+    )
+
+
+def rates(settings: TrainingSettings) -> tuple[float, float, int]:
+    """Return patches per second of the sampler and of the network, and how many a step has."""
     torch.set_num_threads(1)
     objective = objective_of(settings)
     network = objective.network
@@ -65,13 +75,9 @@ def report(settings: TrainingSettings) -> str:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
-    work = ((sample, SAMPLER_WARM_UP, SAMPLER_MEASURED), (learn, WARM_UP, MEASURED))
-    rates = [objective.size() * _per_second(*item) for item in work]
-    return (
-        "| | patches per second |\n|---|---:|\n"
-        f"| sampling | {rates[0]:.0f} |\n| network, forward and backward | {rates[1]:.0f} |\n"
-        f"| ratio | {rates[0] / rates[1]:.2f} |"
-    )
+    size = objective.size()
+    sampled = size * _per_second(sample, SAMPLER_WARM_UP, SAMPLER_MEASURED)
+    return sampled, size * _per_second(learn, WARM_UP, MEASURED), size
 
 
 def _per_second(work: Callable[[int], None], warm_up: int, measured: int) -> float:
