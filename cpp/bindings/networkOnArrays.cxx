@@ -23,6 +23,12 @@ namespace cnnmetric
 namespace
 {
 
+/** Network::KeptDescriptors, as an object that Python hands from one evaluation to the next. */
+struct KeptDescriptors
+{
+  Network::KeptDescriptors values{};
+};
+
 using ContiguousArray = py::array_t<float, py::array::c_style | py::array::forcecast>;
 
 std::vector<float>
@@ -62,7 +68,8 @@ std::tuple<ContiguousArray, py::object, py::object>
 Evaluate(const Network &             network,
          const ContiguousArray &     patches,
          const ContiguousArray &     weights,
-         const std::array<bool, 2> & gradientsWanted)
+         const std::array<bool, 2> & gradientsWanted,
+         KeptDescriptors * const     kept)
 {
   const unsigned int dimension = network.GetInformation().dimension;
   const auto         block = SpatialShape(patches, dimension, 1, "patches");
@@ -80,7 +87,8 @@ Evaluate(const Network &             network,
   }
   {
     const WithoutPython release;
-    network.Evaluate({ block.begin(), block.end() }, patchValues, weightValues, dissimilarity, wanted);
+    network.Evaluate(
+      { block.begin(), block.end() }, patchValues, weightValues, dissimilarity, wanted, kept ? &kept->values : nullptr);
   }
   const auto gradient = [&](const std::size_t image) {
     return wanted[image] ? py::object(ToArray(gradients[image], block)) : py::none();
@@ -122,6 +130,7 @@ Describe(const Network & network, const ContiguousArray & patches)
 void
 DefineNetworkOnArrays(py::module_ & module)
 {
+  py::class_<KeptDescriptors>(module, "KeptDescriptors").def(py::init<>());
   py::class_<Network>(module, "NetworkOnArrays")
     .def(py::init([](const std::string & model, const std::string & device, const unsigned int numberOfThreads) {
            const WithoutPython release;
@@ -163,7 +172,13 @@ DefineNetworkOnArrays(py::module_ & module)
       },
       py::arg("fixed_modality"))
     .def("describe", &Describe, py::kw_only(), py::arg("patches"))
-    .def("evaluate", &Evaluate, py::kw_only(), py::arg("patches"), py::arg("weights"), py::arg("gradients_wanted"));
+    .def("evaluate",
+         &Evaluate,
+         py::kw_only(),
+         py::arg("patches"),
+         py::arg("weights"),
+         py::arg("gradients_wanted"),
+         py::arg("kept") = nullptr);
 }
 
 } // namespace cnnmetric

@@ -24,6 +24,8 @@ struct Block
   /** May be negative, because a block may stick out of the grid. Patches outside of the grid weigh nothing. */
   IndexType firstPatch{};
   IndexType numberOfPatches{};
+  /** Whether later evaluations have the same block, so that it is worth while to keep what is known of it. */
+  bool recurs{};
 };
 
 /** Tile a grid of patches completely and without overlap ("Full"). The voxels of neighbouring tiles overlap by p - s,
@@ -42,6 +44,7 @@ TileCompletely(const std::array<std::int64_t, VDimension> & gridSize, const std:
   std::vector<Block<VDimension>> blocks;
   ForEachIndex(tiles, [&](const auto & tile, std::size_t) {
     Block<VDimension> block;
+    block.recurs = true;
     for (std::size_t d = 0; d < VDimension; ++d)
     {
       // Tiles are of nearly equal size, because a thin last tile would cost almost as much as a full one.

@@ -11,7 +11,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 namespace cnnmetric
@@ -28,8 +31,8 @@ namespace cnnmetric
  * centre of the patch is inside the fixed mask and maps into the moving mask and the buffer. Voxels that map outside of
  * the buffer have the intensity of the background (0).
  *
- * The constructor computes everything that depends on the fixed image alone. The object does not change after that, so
- * `Evaluate` may run for several transforms at once.
+ * The constructor computes what depends on the fixed image alone, but for its descriptors in the tiles of "Full", which
+ * their first evaluation keeps. `Evaluate` may run for several transforms at once.
  */
 template <unsigned int VDimension>
 class Evaluator
@@ -133,6 +136,21 @@ private:
   void
   RunNetwork(const BlockType & block, const IndexType & size, Worker & worker) const;
 
+  /** What the model describes of the fixed image in a tile; nothing if that is not known yet. */
+  Network::KeptDescriptors
+  FindFixedDescriptors(const BlockType & block) const
+  {
+    const std::lock_guard lock(m_FixedDescriptorsMutex);
+    return m_FixedDescriptors[{ block.firstPatch, block.numberOfPatches }];
+  }
+
+  void
+  KeepFixedDescriptors(const BlockType & block, const Network::KeptDescriptors & descriptors) const
+  {
+    const std::lock_guard lock(m_FixedDescriptorsMutex);
+    m_FixedDescriptors[{ block.firstPatch, block.numberOfPatches }] = descriptors;
+  }
+
   /** Eq. 5 for one block: at every voxel the gradient of the network, times that of the moving image, times the
    * Jacobian of the transform. */
   void
@@ -157,6 +175,10 @@ private:
   std::vector<float> m_FixedIntensities{};
   /** Per patch, whether its centre is inside the fixed mask. */
   std::vector<std::uint8_t> m_IsFixedPatch{};
+  /** Of models that describe each image by itself: the fixed image in the tiles that have been evaluated, by their
+   * first patches and their numbers of patches. */
+  mutable std::map<std::pair<IndexType, IndexType>, Network::KeptDescriptors> m_FixedDescriptors{};
+  mutable std::mutex                                                          m_FixedDescriptorsMutex{};
 };
 
 } // namespace cnnmetric

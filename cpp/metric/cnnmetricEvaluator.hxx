@@ -209,7 +209,13 @@ Evaluator<VDimension>::RunNetwork(const BlockType & block, const IndexType & siz
   const std::vector<std::int64_t> memoryOrder(size.rbegin(), size.rend());
   Network::Gradients              gradients{};
   gradients[1 - m_FixedChannel] = worker.wantsDerivative ? &worker.gradient : nullptr;
-  m_Network->Evaluate(memoryOrder, worker.patches, worker.weights, worker.dissimilarity, gradients);
+  Network::KeptDescriptors fixed = block.recurs ? FindFixedDescriptors(block) : nullptr;
+  m_Network->Evaluate(
+    memoryOrder, worker.patches, worker.weights, worker.dissimilarity, gradients, block.recurs ? &fixed : nullptr);
+  if (fixed)
+  {
+    KeepFixedDescriptors(block, fixed);
+  }
   if (worker.isBackground)
   {
     worker.dissimilarityOfBackground[block.numberOfPatches] = worker.dissimilarity;

@@ -3,6 +3,7 @@
 
 #include "cnnmetricChecksum.h"
 #include "cnnmetricError.h"
+#include "cnnmetricOnnxFields.h"
 #include "cnnmetricProtocolBuffer.h"
 
 #include <algorithm>
@@ -54,38 +55,6 @@ struct Content
     hasInfinity = hasInfinity || (isSpecial && (bits & fraction) == 0);
   }
 };
-
-/** Numbers of onnx.proto, which names the fields and the types of tensors. */
-namespace number
-{
-constexpr unsigned int  ModelGraph = 7;
-constexpr unsigned int  ModelFunction = 25;
-constexpr unsigned int  FunctionNode = 7;
-constexpr unsigned int  GraphNode = 1;
-constexpr unsigned int  GraphInitializer = 5;
-constexpr unsigned int  NodeInput = 1;
-constexpr unsigned int  NodeOutput = 2;
-constexpr unsigned int  NodeType = 4;
-constexpr unsigned int  NodeAttribute = 5;
-constexpr unsigned int  AttributeTensor = 5;
-constexpr unsigned int  AttributeGraph = 6;
-constexpr unsigned int  AttributeTensors = 10;
-constexpr unsigned int  AttributeGraphs = 11;
-constexpr unsigned int  TensorType = 2;
-constexpr unsigned int  TensorFloats = 4;
-constexpr unsigned int  TensorInt32s = 5;
-constexpr unsigned int  TensorInt64s = 7;
-constexpr unsigned int  TensorName = 8;
-constexpr unsigned int  TensorRaw = 9;
-constexpr unsigned int  TensorDoubles = 10;
-constexpr unsigned int  TensorExternal = 13;
-constexpr std::uint64_t Float = 1;
-constexpr std::uint64_t Int32 = 6;
-constexpr std::uint64_t Int64 = 7;
-constexpr std::uint64_t Float16 = 10;
-constexpr std::uint64_t Double = 11;
-constexpr std::uint64_t BFloat16 = 16;
-} // namespace number
 
 class ModelFile
 {
@@ -308,8 +277,8 @@ private:
 } // namespace
 
 
-void
-CheckModelFile(const std::string & path)
+std::string
+ReadModelFile(const std::string & path)
 {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   std::string   bytes(static_cast<std::size_t>(std::max<std::streamoff>(file.tellg(), 0)), '\0');
@@ -330,6 +299,7 @@ CheckModelFile(const std::string & path)
       model.CheckFunction(field.bytes);
     }
   });
+  return bytes;
 }
 
 } // namespace cnnmetric

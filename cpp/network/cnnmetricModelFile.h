@@ -7,14 +7,14 @@
 namespace cnnmetric
 {
 
-/** Check checksum, numbers and the operators in a model file before ONNX Runtime opens it; throws ModelError.
+/** Read a model file, and check checksum, numbers and operators before ONNX Runtime opens it; throws ModelError.
  *
  * With damaged numbers a network computes NaN or, behind a ReLU, wrong values without NaN. A division of whole numbers
  * by -1 can end the process, and a loop may never end: ONNX Runtime calculates with constants when it opens the file.
  * Its C API does not show the inside of a model, so the file itself is read (protocol buffers, onnx.proto). What is no
  * ONNX file passes, because ONNX Runtime has the better message for that. */
-void
-CheckModelFile(const std::string & path);
+std::string
+ReadModelFile(const std::string & path);
 
 } // namespace cnnmetric
 

@@ -5,15 +5,14 @@
 #include "cnnmetricFiles.h"
 #include "cnnmetricModelFile.h"
 #include "cnnmetricModelReader.h"
+#include "cnnmetricNetworkImplementation.h"
 #include "cnnmetricOnnxRuntime.h"
 #include "cnnmetricSession.h"
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <iterator>
-#include <numeric>
 #include <random>
+#include <utility>
 
 namespace cnnmetric
 {
@@ -32,30 +31,6 @@ InOneLine(std::string text)
   return text.size() <= longest ? text : text.substr(0, longest) + "...";
 }
 
-using Shape = std::vector<std::int64_t>;
-
-/** An output of the graph, and where it goes. */
-struct Output
-{
-  const char *         name{};
-  std::vector<float> * values{};
-  Shape                shape{};
-};
-
-Shape
-InputShape(const Shape & blockShape)
-{
-  Shape shape{ 1, 2 };
-  shape.insert(shape.end(), blockShape.begin(), blockShape.end());
-  return shape;
-}
-
-std::int64_t
-Product(const Shape & values)
-{
-  return std::accumulate(values.begin(), values.end(), std::int64_t{ 1 }, std::multiplies<std::int64_t>());
-}
-
 /** Throw Error if one of the numbers is NaN or infinite.
  * \param what for the message, for example "gradients" */
 void
@@ -70,85 +45,6 @@ CheckFinite(const std::vector<float> & values, const std::string & what, const s
 }
 
 } // namespace
-
-
-struct Network::Implementation
-{
-  Session               session{ nullptr, Api().ReleaseSession };
-  Handle<OrtMemoryInfo> memoryInfo{ nullptr, Api().ReleaseMemoryInfo };
-  ModelInformation      information{};
-  std::string           deviceReport{};
-
-  /** Shape of a tensor with one number per patch of a block. */
-  Shape
-  MapShape(const Shape & blockShape) const
-  {
-    Shape shape{ 1, 1 };
-    std::transform(blockShape.begin(), blockShape.end(), std::back_inserter(shape), [this](const std::int64_t edge) {
-      return (edge - information.receptiveField) / information.stride + 1;
-    });
-    return shape;
-  }
-
-  /** A tensor that is a view of the caller's numbers, so that nothing is copied. */
-  Handle<OrtValue>
-  View(const void * const              data,
-       const std::size_t               bytes,
-       const Shape &                   shape,
-       const ONNXTensorElementDataType type) const
-  {
-    OrtValue * value = nullptr;
-    Check(Api().CreateTensorWithDataAsOrtValue(
-      memoryInfo.get(), const_cast<void *>(data), bytes, shape.data(), shape.size(), type, &value));
-    return Handle<OrtValue>(value, Api().ReleaseValue);
-  }
-
-  Handle<OrtValue>
-  View(const std::vector<float> & values, const Shape & shape) const
-  {
-    return View(values.data(), values.size() * sizeof(float), shape, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
-  }
-
-  /** Evaluate one block, and fill the outputs. */
-  void
-  Run(const Shape &               blockShape,
-      const std::vector<float> &  patches,
-      const std::vector<float> &  weights,
-      const std::array<bool, 2> & wanted,
-      const std::vector<Output> & outputs) const
-  {
-    const auto patchesValue = View(patches, InputShape(blockShape));
-    const auto weightsValue = View(weights, MapShape(blockShape));
-    const auto wantedValue = View(wanted.data(), sizeof(wanted), { 2 }, ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL);
-    const std::array<const char *, 3>     inputNames{ "patches", "weights", "gradients_wanted" };
-    const std::array<const OrtValue *, 3> inputs{ patchesValue.get(), weightsValue.get(), wantedValue.get() };
-
-    std::vector<Handle<OrtValue>> views;
-    std::vector<OrtValue *>       values;
-    std::vector<const char *>     names;
-    for (const Output & output : outputs)
-    {
-      views.push_back(View(*output.values, output.shape));
-      values.push_back(views.back().get());
-      names.push_back(output.name);
-    }
-    try
-    {
-      Check(Api().Run(session.get(),
-                      nullptr,
-                      inputNames.data(),
-                      inputs.data(),
-                      inputs.size(),
-                      names.data(),
-                      names.size(),
-                      values.data()));
-    }
-    catch (const Error & error)
-    {
-      throw Error("ONNX Runtime failed to evaluate model '" + information.path + "': " + error.what());
-    }
-  }
-};
 
 
 void
@@ -173,11 +69,16 @@ Network::Network(const std::string & path, const std::string & device, const uns
                      "' does not exist. Give the name of an installed model or the path of an .onnx file.");
   }
 
-  CheckModelFile(path);
+  std::string file = ReadModelFile(path);
   // The file is always opened on the CPU first, so that a damaged file is not taken for a missing GPU.
   auto & self = *m_Implementation;
+  self.threadsPerCall = threadsPerCall;
   self.session = OpenOnCpu(path, threadsPerCall);
   self.information = ReadModelInformation(*self.session, path);
+  if (self.information.descriptorChannels != 0)
+  {
+    self.file = std::move(file);
+  }
   self.deviceReport = "CPU, ONNX Runtime " + Version();
   if (device != "cpu")
   {
@@ -185,6 +86,7 @@ Network::Network(const std::string & path, const std::string & device, const uns
     try
     {
       self.session = OpenOnGpu(path, threadsPerCall, index);
+      self.gpu = index;
       self.deviceReport = "CUDA device " + std::to_string(index) + ", ONNX Runtime " + Version();
     }
     catch (const Error & error)
@@ -296,7 +198,8 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
                   const std::vector<float> &        patches,
                   const std::vector<float> &        weights,
                   std::vector<float> &              dissimilarity,
-                  const Gradients &                 gradients) const
+                  const Gradients &                 gradients,
+                  KeptDescriptors *                 kept) const
 {
   const auto & self = *m_Implementation;
   const Shape  map = self.MapShape(blockShape);
@@ -312,7 +215,37 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
       outputs.push_back({ image == 0 ? "gradient_first" : "gradient_second", gradients[image], gradientShape });
     }
   }
-  self.Run(blockShape, patches, weights, { gradients[0] != nullptr, gradients[1] != nullptr }, outputs);
+  if (self.information.descriptorChannels == 0 || (gradients[0] != nullptr) == (gradients[1] != nullptr))
+  {
+    kept = nullptr;
+  }
+  const unsigned int                  still = gradients[0] ? 1 : 0;
+  const Implementation::WithoutHalf * half = nullptr;
+  std::vector<float>                  found;
+  if (kept)
+  {
+    const Shape shape = self.DescriptorShape(blockShape);
+    const auto  size = static_cast<std::size_t>(Product(shape));
+    if (!*kept)
+    {
+      found.resize(size);
+      outputs.push_back({ still == 0 ? "descriptor_first" : "descriptor_second", &found, shape });
+    }
+    else if ((*kept)->size() != size)
+    {
+      throw Error("The descriptors that were kept are of a block of another shape.");
+    }
+    else if (self.Without(still).session)
+    {
+      half = &self.Without(still);
+    }
+  }
+  const std::array<bool, 2> wanted{ gradients[0] != nullptr, gradients[1] != nullptr };
+  self.Run(blockShape, patches, weights, wanted, outputs, half, half ? kept->get() : nullptr);
+  if (!found.empty())
+  {
+    *kept = std::make_shared<const std::vector<float>>(std::move(found));
+  }
   CheckFinite(dissimilarity, "dissimilarities", self.information.path);
   for (const auto * const gradient : gradients)
   {

@@ -24,6 +24,9 @@ class Network
 public:
   using Gradients = std::array<std::vector<float> *, 2>;
 
+  /** Descriptors of a block of an image that stays the same, for the evaluations that follow the first. */
+  using KeptDescriptors = std::shared_ptr<const std::vector<float>>;
+
   /** Load the shared library of ONNX Runtime. Called once, at import, with the path in the installed wheel.
    * Throws Error if the library cannot be loaded or is too old. */
   static void
@@ -72,13 +75,17 @@ public:
    * \param weights one weight per patch
    * \param[out] dissimilarity N(P) per patch
    * \param[out] gradients for each modality d(sum_P w_P N(P)) / d intensity, of the shape of the block; nullptr for one
-   *             that is not wanted, which is then not computed */
+   *             that is not wanted, which is then not computed
+   * \param kept of the image whose gradient is not wanted, while the other one's is: if it holds nothing, its
+   *             descriptors are put there; else taken from there, which saves their computation. nullptr, and for
+   *             models without descriptors: both images are described */
   void
   Evaluate(const std::vector<std::int64_t> & blockShape,
            const std::vector<float> &        patches,
            const std::vector<float> &        weights,
            std::vector<float> &              dissimilarity,
-           const Gradients &                 gradients) const;
+           const Gradients &                 gradients,
+           KeptDescriptors *                 kept = nullptr) const;
 
   /** Descriptors of one block of each image, of a model that has them: N(P) is minus their product. Throws as Evaluate.
    * \param blockShape, patches as for Evaluate

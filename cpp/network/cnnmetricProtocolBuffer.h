@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace cnnmetric
@@ -102,6 +103,39 @@ ForEachField(const std::string_view message, const TWork & work)
   {
     work(field);
   }
+}
+
+/** As ForEachField, with all bytes of a field, its key among them. */
+template <typename TWork>
+void
+ForEachFieldWithBytes(const std::string_view message, const TWork & work)
+{
+  FieldReader reader(message);
+  std::size_t left = message.size();
+  for (Field field; reader.Next(field); left = reader.Left())
+  {
+    work(field, message.substr(message.size() - left, left - reader.Left()));
+  }
+}
+
+/** Append a whole number of variable length to some bytes. */
+inline void
+AppendVarint(std::uint64_t value, std::string & bytes)
+{
+  for (; value >= 0x80u; value >>= 7)
+  {
+    bytes += static_cast<char>((value & 0x7fu) | 0x80u);
+  }
+  bytes += static_cast<char>(value);
+}
+
+/** Append a field that is a text or a message. */
+inline void
+AppendField(const unsigned int number, const std::string_view content, std::string & bytes)
+{
+  AppendVarint(static_cast<std::uint64_t>(number) << 3 | 2u, bytes);
+  AppendVarint(content.size(), bytes);
+  bytes += content;
 }
 
 template <typename TValue, typename TWork>

@@ -76,6 +76,23 @@ ParseDevice(const std::string & device)
 }
 
 Session
+OpenBytes(const std::string & bytes, const unsigned int threadsPerCall, const int gpu)
+{
+  const SessionOptions options = MakeOptions(threadsPerCall);
+  if (gpu < 0)
+  {
+    AddOperators(*options);
+  }
+  else
+  {
+    AddCuda(*options, gpu);
+  }
+  OrtSession * created = nullptr;
+  Check(Api().CreateSessionFromArray(Environment(), bytes.data(), bytes.size(), options.get(), &created));
+  return Session(created, Api().ReleaseSession);
+}
+
+Session
 OpenOnCpu(const std::string & path, const unsigned int threadsPerCall)
 {
   const SessionOptions options = MakeOptions(threadsPerCall);

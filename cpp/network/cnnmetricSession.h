@@ -23,6 +23,13 @@ OpenOnCpu(const std::string & path, unsigned int threadsPerCall);
 Session
 OpenOnGpu(const std::string & path, unsigned int threadsPerCall, int deviceIndex);
 
+/** Open the bytes of a model file.
+ * \param gpu number of the GPU; negative for the CPU, with our kernels
+ *
+ * Throws Error if ONNX Runtime cannot read them. */
+Session
+OpenBytes(const std::string & bytes, unsigned int threadsPerCall, int gpu);
+
 } // namespace cnnmetric::onnxruntime
 
 #endif

@@ -71,6 +71,9 @@ class _MetricOnArrays:
 class MetricOnArrays2D(_MetricOnArrays): ...
 class MetricOnArrays3D(_MetricOnArrays): ...
 
+class KeptDescriptors:
+    def __init__(self) -> None: ...
+
 class NetworkOnArrays:
     def __init__(self, *, model: str, device: str, number_of_threads: int) -> None: ...
     @property
@@ -103,6 +106,7 @@ class NetworkOnArrays:
         patches: NDArray[np.float32],
         weights: NDArray[np.float32],
         gradients_wanted: tuple[bool, bool],
+        kept: KeptDescriptors | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]: ...
 
 def sample_displaced(

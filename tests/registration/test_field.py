@@ -19,6 +19,7 @@ from cnnmetric.images.arrays import image_like
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration.field import register_displacement_field
+from cnnmetric.registration.field_force import starts
 from cnnmetric.registration.field_level import FieldLevel
 from support.elastix_runs import parameters
 from support.elastix_runs import register
@@ -337,3 +338,13 @@ def test_arguments_of_a_wrong_kind(
 def test_levels_that_make_no_sense(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         FieldLevel(**{"grid_spacing": 1.0, "iterations": 1, **changes})
+
+
+@pytest.mark.parametrize(("stride", "dimension", "number"), [(4, 3, 4), (4, 2, 2), (2, 3, 4)])
+def test_patch_grids_of_a_level_are_even(stride: int, dimension: int, number: int) -> None:
+    found = starts(stride, dimension, np.random.default_rng(0))
+    assert len(set(found)) == number
+    away = (np.array(found)[:, None] - np.array(found)[None]) % stride
+    distance = np.linalg.norm(np.minimum(away, stride - away), axis=-1)
+    apart = distance[~np.eye(number, dtype=bool)]
+    np.testing.assert_allclose(apart, stride / 2 * np.sqrt(2.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 from typing import TypeAlias
 
@@ -59,6 +60,49 @@ def normalise(
     values = normalisation.normalise(array, low=low, high=high)
     slope = np.where((values > 0.0) & (values < 1.0), 1.0 / (high - low), 0.0)
     return values, slope.astype(np.float32)
+
+
+def pair(
+    first: ArrayLike, second: ArrayLike, *, names: tuple[str, str]
+) -> list[NDArray[np.floating[Any]]]:
+    """Return two arrays of real numbers that have one shape.
+
+    Raises
+    ------
+    DataError
+        If one is not, or they have not.
+    """
+    arrays = [numbers(array, name=name) for array, name in zip((first, second), names, strict=True)]
+    if arrays[0].shape != arrays[1].shape:
+        msg = (
+            f"the {names[0]} is of shape {arrays[0].shape} and the {names[1]} of "
+            f"{arrays[1].shape}; resample one image on the voxels of the other"
+        )
+        raise DataError(msg)
+    return arrays
+
+
+def normalise_pair(
+    arrays: Sequence[NDArray[np.floating[Any]]],
+    quantiles: tuple[float, float],
+    *,
+    names: tuple[str, str],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return both images as the network takes them, and d network input / d intensity."""
+    found = [
+        normalise(array, quantiles, name=name) for array, name in zip(arrays, names, strict=True)
+    ]
+    return np.stack([values for values, _ in found]), np.stack([slopes for _, slopes in found])
+
+
+def normalised_pair(
+    arrays: Sequence[NDArray[np.floating[Any]]], *, names: tuple[str, str]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the same of images that are said to be normalised."""
+    for array, name in zip(arrays, names, strict=True):
+        check_normalised(array, name=name)
+    patches = np.stack(arrays, dtype=np.float32, casting="same_kind")
+    return patches, np.ones((2, *(1,) * arrays[0].ndim), dtype=np.float32)
 
 
 def check_normalised(array: NDArray[np.floating[Any]], *, name: str) -> None:

@@ -68,7 +68,7 @@ def register_displacement_field(
     device, number_of_threads
         As the ``CNNMetric...`` parameters of these names (docs/reference/parameters.md).
     seed
-        Of the random place of the patch grid in each iteration.
+        Of the random place of the patch grids in each level.
     on_iteration
         Called after every iteration; an exception that it raises stops the registration.
 

@@ -27,6 +27,7 @@ from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration.content_box import ContentBox
 from cnnmetric.registration.discrete.discrete_search import DiscreteSearch
 from cnnmetric.registration.discrete.search import search_field
+from cnnmetric.registration.field_force import Force
 from cnnmetric.registration.field_level import FieldLevel
 from cnnmetric.registration.pair_on_grids import PairOnGrids
 from cnnmetric.registration.pair_on_grids import Volumes
@@ -114,16 +115,16 @@ def deform(
         far = _Found(voxels, search.grid_spacing)
         if not levels:
             field = far
-    force = _Force(network, channel, seed)
+    random = np.random.default_rng(seed)
     for number, level in enumerate(levels):
         report = _reporter(on_iteration, number, level, len(levels))
         volumes = pair.on_grid(level)
+        force = Force(network, channel, volumes.fixed, random)
         field, near = _descend(volumes, field, level, force=force, threads=threads, report=report)
         if far is not None:
-            # The same places of the patch grid for both, so that their values compare.
-            again = _Force(network, channel, seed)
             try:
-                other, of_far = _descend(volumes, far, level, force=again, threads=threads)
+                # By the same force, so that their values compare.
+                other, of_far = _descend(volumes, far, level, force=force, threads=threads)
                 kept = _is_far_better(of_far, near)
             except MetricError:
                 # It may lead out of a mask that descent alone stays in.
@@ -169,7 +170,7 @@ def _descend(
     start: _Found,
     level: FieldLevel,
     *,
-    force: _Force,
+    force: Force,
     threads: int,
     report: Callable[[int, float], object] = lambda _iteration, _value: None,
 ) -> tuple[_Found, list[float]]:
@@ -181,7 +182,7 @@ def _descend(
     for iteration in range(level.iterations):
         warped = loading.core.sample_displaced(intensities, field, number_of_threads=threads)
         inside = _both(volumes.inside_fixed, volumes.inside_moving, field, threads)
-        value, derivative = force(volumes.fixed, warped[..., 0], inside)
+        value, derivative = force(iteration, warped[..., 0], inside)
         # Eq. 5: where the derivative is 0, nothing is interpolated.
         update = loading.core.sample_displaced(
             slopes, field, factor=derivative, number_of_threads=threads
@@ -196,50 +197,6 @@ def _descend(
         report(iteration, value)
         values.append(value)
     return _Found(field, level.grid_spacing), values
-
-
-class _Force:
-    """The metric's value, and its derivative by the warped intensities."""
-
-    def __init__(self, network: DissimilarityNetwork, fixed_channel: int, seed: int) -> None:
-        self._network = network
-        self._fixed_is_first = fixed_channel == 0
-        self._random = np.random.default_rng(seed)
-
-    def __call__(
-        self, fixed: Volume, warped: Volume, inside: NDArray[np.bool_] | None
-    ) -> tuple[float, Volume]:
-        # Patches lie a stride apart. Another start each time treats all voxels alike, on average.
-        start = self._random.integers(0, self._network.stride, fixed.ndim)
-        part = tuple(slice(int(first), None) for first in start)
-        pair = (fixed[part], warped[part])
-        weights = None if inside is None else self._weights(inside[part])
-        result = self._network.map_and_gradient(
-            *(pair if self._fixed_is_first else pair[::-1]),
-            weights=weights,
-            normalised=True,
-            gradients_wanted=(not self._fixed_is_first, self._fixed_is_first),
-        )
-        derivative = np.zeros_like(warped)
-        derivative[part] = result.gradient_second if self._fixed_is_first else result.gradient_first
-        value = np.average(result.dissimilarity_map, weights=weights)
-        return float(value), derivative
-
-    def _weights(self, inside: NDArray[np.bool_]) -> Volume:
-        """Return 1 for the patches whose centre is inside."""
-        first, stride = self._network.receptive_field // 2, self._network.stride
-        centres = tuple(
-            slice(first, first + stride * (n - 1) + 1, stride)
-            for n in self._network.map_shape(inside.shape)
-        )
-        weights: Volume = inside[centres].astype(np.float32)
-        if not weights.any():
-            msg = (
-                "no patch has its centre inside of the masks; check where the masks lie, or leave "
-                "them out"
-            )
-            raise MetricError(msg)
-        return weights
 
 
 def _both(
