@@ -68,6 +68,27 @@ Version()
   return loadedApi.load() ? loadedVersion : std::string{};
 }
 
+namespace
+{
+
+/** Give the environment an arena on the CPU that grows by what is asked for, and not to the next power of 2. */
+void
+RegisterArena(OrtEnv & environment)
+{
+  OrtMemoryInfo * memory = nullptr;
+  Check(Api().CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory));
+  const Handle<OrtMemoryInfo> memoryOwner(memory, Api().ReleaseMemoryInfo);
+  constexpr int               asRequested = 1;
+  constexpr int               byDefault = -1;
+  OrtArenaCfg *               arena = nullptr;
+  Check(Api().CreateArenaCfg(0, asRequested, byDefault, byDefault, &arena));
+  const Handle<OrtArenaCfg> arenaOwner(arena, Api().ReleaseArenaCfg);
+  // Fails where the process, which has one environment, has an arena already: that one is as good.
+  Api().ReleaseStatus(Api().CreateAndRegisterAllocator(&environment, memory, arena));
+}
+
+} // namespace
+
 OrtEnv *
 Environment()
 {
@@ -75,6 +96,7 @@ Environment()
     OrtEnv * created = nullptr;
     // Failures come back as texts, which Check() passes on, so ONNX Runtime need not print them as well.
     Check(Api().CreateEnv(ORT_LOGGING_LEVEL_FATAL, "cnnmetric", &created));
+    RegisterArena(*created);
     return created;
   }();
   return environment;

@@ -28,6 +28,16 @@ MakeOptions(const unsigned int threadsPerCall)
   return options;
 }
 
+/** Let the sessions of the CPU share one arena of memory, which grows by what is asked for: with one of its own, each
+ * would keep what its largest block took, and up to as much again. Plans of where in one piece all tensors go would take
+ * a piece for each session and shape. */
+void
+ShareMemory(OrtSessionOptions & options)
+{
+  Check(Api().AddSessionConfigEntry(&options, "session.use_env_allocators", "1"));
+  Check(Api().DisableMemPattern(&options));
+}
+
 void
 AddCuda(OrtSessionOptions & options, const int deviceIndex)
 {
@@ -81,6 +91,7 @@ OpenBytes(const std::string & bytes, const unsigned int threadsPerCall, const in
   const SessionOptions options = MakeOptions(threadsPerCall);
   if (gpu < 0)
   {
+    ShareMemory(*options);
     AddOperators(*options);
   }
   else
@@ -96,6 +107,7 @@ Session
 OpenOnCpu(const std::string & path, const unsigned int threadsPerCall)
 {
   const SessionOptions options = MakeOptions(threadsPerCall);
+  ShareMemory(*options);
   AddOperators(*options);
   try
   {

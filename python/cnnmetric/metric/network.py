@@ -241,7 +241,7 @@ class DissimilarityNetwork:
             If ONNX Runtime fails, for example for lack of memory, or if a result is not finite.
         """
         patches, _ = self._patches(first, second, normalised)
-        weights = np.ones(self.map_shape(patches.shape[1:]), dtype=np.float32)
+        weights = np.ones(self.map_shape(patches[0].shape), dtype=np.float32)
         return self._evaluate(patches, weights, (None, None))
 
     @property
@@ -272,12 +272,12 @@ class DissimilarityNetwork:
             If the model has no descriptors (:attr:`has_descriptors`), or ONNX Runtime fails.
         """
         patches, _ = self._patches(first, second, normalised)
-        shape = self.map_shape(patches.shape[1:])
+        shape = self.map_shape(patches[0].shape)
         found = [
             np.empty((self._network.descriptor_channels, *shape), dtype=np.float32) for _ in _NAMES
         ]
         for part, voxels in self._blocks(shape):
-            of_block = self._network.describe(patches=patches[:, *voxels])
+            of_block = self._network.describe(patches=network_input.cut(patches, voxels))
             for descriptors, values in zip(found, of_block, strict=True):
                 descriptors[:, *part] = values
         return found[0], found[1]
@@ -324,14 +324,14 @@ class DissimilarityNetwork:
             If ONNX Runtime fails, for lack of memory for example, or a result is not finite.
         """
         patches, slopes = self._patches(first, second, normalised)
-        shape = self.map_shape(patches.shape[1:])
+        shape = self.map_shape(patches[0].shape)
         if weights is None:
             weights = np.ones(shape)
         factors = network_input.numbers(weights, name="array of weights")
         if factors.shape != shape:
             msg = (
                 f"the weights are of shape {factors.shape}, but arrays of shape "
-                f"{patches.shape[1:]} have {shape} patches"
+                f"{patches[0].shape} have {shape} patches"
             )
             raise DataError(msg)
         with np.errstate(over="ignore"):
@@ -344,15 +344,15 @@ class DissimilarityNetwork:
             msg = "kept is for one image that stays the same; want the gradient of the other alone"
             raise SettingsError(msg)
         gradients = (
-            np.zeros_like(patches[0]) if one else None,
-            np.zeros_like(patches[1]) if two else None,
+            np.zeros_like(patches[0], dtype=np.float32) if one else None,
+            np.zeros_like(patches[1], dtype=np.float32) if two else None,
         )
         values = self._evaluate(patches, single, gradients, kept)
+        found = [np.zeros(0, np.float32) if part is None else part for part in gradients]
         with np.errstate(over="ignore"):
-            found = [
-                np.zeros(0, dtype=np.float32) if gradient is None else gradient * slope
-                for gradient, slope in zip(gradients, slopes, strict=True)
-            ]
+            for gradient, slope in zip(gradients, slopes, strict=True):
+                if gradient is not None:
+                    gradient *= slope
         if not all(np.isfinite(gradient).all() for gradient in found):
             msg = (
                 f"the gradient of model '{self._network.path}' is beyond what single precision "
@@ -363,7 +363,7 @@ class DissimilarityNetwork:
 
     def _patches(
         self, first: ArrayLike, second: ArrayLike, normalised: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    ) -> tuple[network_input.Pair, network_input.Pair]:
         """Return both images as the network takes them, and d network input / d intensity."""
         arrays = network_input.pair(first, second, names=_NAMES)
         self.map_shape(arrays[0].shape)
@@ -379,7 +379,7 @@ class DissimilarityNetwork:
 
     def _evaluate(
         self,
-        images: NDArray[np.float32],
+        images: network_input.Pair,
         weights: NDArray[np.float32],
         gradients: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None],
         kept: KeptDescriptors | None = None,
@@ -388,7 +388,7 @@ class DissimilarityNetwork:
         values = np.empty(weights.shape, dtype=np.float32)
         for number, (patches, voxels) in enumerate(self._blocks(weights.shape)):
             values[patches], *of_block = self._network.evaluate(
-                patches=images[:, *voxels],
+                patches=network_input.cut(images, voxels),
                 weights=weights[patches],
                 gradients_wanted=(gradients[0] is not None, gradients[1] is not None),
                 kept=None if kept is None else kept.setdefault(number, core.KeptDescriptors()),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from collections.abc import Sequence
 from typing import Any
 from typing import TypeAlias
 
@@ -17,6 +16,7 @@ from cnnmetric.errors import DataError
 from cnnmetric.metric import normalisation
 
 Slices: TypeAlias = tuple[slice, ...]
+Pair: TypeAlias = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
 
 # 101 voxels an axis in 3D. ONNX Runtime lays out a convolution as a matrix, of 0.4 GB for such a
 # block; larger ones cost memory in proportion, and save less than a tenth of the time.
@@ -62,9 +62,7 @@ def normalise(
     return values, slope.astype(np.float32)
 
 
-def pair(
-    first: ArrayLike, second: ArrayLike, *, names: tuple[str, str]
-) -> list[NDArray[np.floating[Any]]]:
+def pair(first: ArrayLike, second: ArrayLike, *, names: tuple[str, str]) -> Pair:
     """Return two arrays of real numbers that have one shape.
 
     Raises
@@ -72,37 +70,37 @@ def pair(
     DataError
         If one is not, or they have not.
     """
-    arrays = [numbers(array, name=name) for array, name in zip((first, second), names, strict=True)]
-    if arrays[0].shape != arrays[1].shape:
+    one, other = numbers(first, name=names[0]), numbers(second, name=names[1])
+    if one.shape != other.shape:
         msg = (
-            f"the {names[0]} is of shape {arrays[0].shape} and the {names[1]} of "
-            f"{arrays[1].shape}; resample one image on the voxels of the other"
+            f"the {names[0]} is of shape {one.shape} and the second of {other.shape}; resample one "
+            "image on the voxels of the other"
         )
         raise DataError(msg)
-    return arrays
+    return one, other
 
 
 def normalise_pair(
-    arrays: Sequence[NDArray[np.floating[Any]]],
-    quantiles: tuple[float, float],
-    *,
-    names: tuple[str, str],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    arrays: Pair, quantiles: tuple[float, float], *, names: tuple[str, str]
+) -> tuple[Pair, Pair]:
     """Return both images as the network takes them, and d network input / d intensity."""
-    found = [
+    one, other = (
         normalise(array, quantiles, name=name) for array, name in zip(arrays, names, strict=True)
-    ]
-    return np.stack([values for values, _ in found]), np.stack([slopes for _, slopes in found])
+    )
+    return (one[0], other[0]), (one[1], other[1])
 
 
-def normalised_pair(
-    arrays: Sequence[NDArray[np.floating[Any]]], *, names: tuple[str, str]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def normalised_pair(arrays: Pair, *, names: tuple[str, str]) -> tuple[Pair, Pair]:
     """Return the same of images that are said to be normalised."""
     for array, name in zip(arrays, names, strict=True):
         check_normalised(array, name=name)
-    patches = np.stack(arrays, dtype=np.float32, casting="same_kind")
-    return patches, np.ones((2, *(1,) * arrays[0].ndim), dtype=np.float32)
+    slope = np.ones(1, dtype=np.float32)
+    return arrays, (slope, slope)
+
+
+def cut(images: Pair, voxels: Slices) -> NDArray[np.float32]:
+    """Return a block of both images, in one array."""
+    return np.stack([image[voxels] for image in images], dtype=np.float32, casting="same_kind")
 
 
 def check_normalised(array: NDArray[np.floating[Any]], *, name: str) -> None:

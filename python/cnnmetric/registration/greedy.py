@@ -101,6 +101,33 @@ def deform(
         fixed_mask=fixed_mask,
         moving_mask=moving_mask,
     )
+    field = _find(
+        pair,
+        network=network,
+        channel=channel,
+        levels=levels,
+        search=search,
+        threads=threads,
+        random=np.random.default_rng(seed),
+        on_iteration=on_iteration,
+        note=note,
+    )
+    return _on_fixed_grid(field.voxels, field.spacing, pair.box, fixed)
+
+
+def _find(
+    pair: PairOnGrids,
+    *,
+    network: DissimilarityNetwork,
+    channel: int,
+    levels: Sequence[FieldLevel],
+    search: DiscreteSearch | None,
+    threads: int,
+    random: np.random.Generator,
+    on_iteration: Callable[[Iteration], object] | None,
+    note: Callable[[str], object],
+) -> _Found:
+    """Return the field of the last level; images of a level are not kept any longer."""
     field = _Found(np.zeros((*(1,) * network.dimension, network.dimension), dtype=np.float32), 1.0)
     far = None
     if search is not None:
@@ -115,7 +142,6 @@ def deform(
         far = _Found(voxels, search.grid_spacing)
         if not levels:
             field = far
-    random = np.random.default_rng(seed)
     for number, level in enumerate(levels):
         report = _reporter(on_iteration, number, level, len(levels))
         volumes = pair.on_grid(level)
@@ -133,7 +159,7 @@ def deform(
                 kept = False
             note(f"discrete search: {'kept' if kept else 'descent alone does as well'}")
             field, far = (other if kept else field), None
-    return _on_fixed_grid(field.voxels, field.spacing, pair.box, fixed)
+    return field
 
 
 def _reporter(
@@ -194,6 +220,7 @@ def _descend(
             )
             field += update
             _smooth(field, level.field_smoothing, threads)
+        del warped, derivative, update  # before the next ones are made: a third of a level's memory
         report(iteration, value)
         values.append(value)
     return _Found(field, level.grid_spacing), values
@@ -254,9 +281,10 @@ def _resampled(field: Field, shape: tuple[int, ...], magnification: float) -> Fi
 
 def _on_fixed_grid(field: Field, spacing: float, box: ContentBox, fixed: Image) -> Displacement:
     """Return the displacement in mm at the fixed image's voxels."""
-    voxels = np.indices(itk.array_view_from_image(fixed).shape, dtype=np.float32)
+    places = np.indices(itk.array_view_from_image(fixed).shape, dtype=np.float32)
     column = (field.shape[-1], *(1,) * field.shape[-1])
-    places = (voxels - box.first.reshape(column)) * (box.spacing / spacing).reshape(column)
+    places -= box.first.reshape(column)
+    places *= (box.spacing / spacing).reshape(column)
     steps = warping.at_places(places, field) * spacing
     direction = itk.array_from_matrix(fixed.GetDirection())
     displacement: Displacement = steps[..., ::-1] @ direction.T
