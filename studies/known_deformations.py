@@ -3,9 +3,10 @@
 
     python studies/known_deformations.py pairs.csv --modalities T1 FLAIR --models any
 
-needs no labels: the second image of every aligned pair is rotated, magnified and deformed at random
-and registered to the first one. The error of a voxel is the distance between where the registration
-maps it to and where it should, over all voxels of the fixed image above 0.01 of its maximum.
+needs no labels: the second image of every aligned pair, of 2D or 3D, is rotated, magnified and
+deformed at random and registered to the first one. The error of a voxel is the distance between
+where the registration maps it to and where it should, over all voxels of the fixed image above 0.01
+of its maximum.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class DeformationSettings(Settings):
     pairs: Path = setting(positional=True, help_text="table of aligned pairs, as for training")
     modalities: tuple[str, ...] = setting(("T1", "T2"), help_text="of fixed and moving image")
     models: tuple[str, ...] = setting(("any",), help_text="models of the learned metric")
+    learned: str = setting("cnn", help_text="the method that takes the models: cnn or cnn+field")
     methods: tuple[str, ...] = setting(("mi", "mi+mask"), help_text="rivals")
     seed: int = setting(1, help_text="of deformations and registrations", minimum=0)
 
@@ -62,13 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(settings: DeformationSettings) -> None:
     """Register every pair by every method and print a table in Markdown."""
-    names = [("cnn", model) for model in settings.models]
+    names = [(settings.learned, model) for model in settings.models]
     names += [(method, "") for method in settings.methods]
-    head = [f"{method} {model}".strip() for method, model in names]
+    head = [f"{method} {Path(model).stem}".strip() for method, model in names]
     print(table_head(["subject", "before", *head]), flush=True)
     rows = []
     for number, files in enumerate(read_pairs(settings.pairs, settings.modalities)):
-        fixed, aligned = (read_image(path) for path in files.paths)
+        fixed, aligned = (read_image(path, dimensions=(2, 3)) for path in files.paths)
         rng = np.random.default_rng([settings.seed, number])
         deformation = draw(rng, fixed)
         moving = deformed(aligned, deformation)
@@ -77,7 +79,7 @@ def run(settings: DeformationSettings) -> None:
             displacement = last_displacement(settings, fixed, moving, method, model)
             row.append(error(fixed, deformation, displacement))
         rows.append(row)
-        print(table_row([files.paths[0].parent.name, *(f"{e:.2f}" for e in row)]), flush=True)
+        print(table_row([files.subject, *(f"{e:.2f}" for e in row)]), flush=True)
     mean, deviation = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1 if len(rows) > 1 else 0)
     cells = [f"{m:.2f} ({d:.2f})" for m, d in zip(mean, deviation, strict=True)]
     print(table_row(["mean (SD)", *cells]))
@@ -87,9 +89,9 @@ def draw(rng: np.random.Generator, fixed: Image) -> Deformation:
     """Draw the map from the deformed image's places to the fixed image's."""
     size = np.array(itk.size(fixed))
     centre = index_to_point(fixed) @ np.append((size - 1) / 2, 1)
-    x, y, z = rng.normal(0, ROTATION, 3)
+    rotation = tuple(rng.normal(0, ROTATION, 3 if len(size) == 3 else 1))
     scale = float(np.exp(rng.normal(0, SCALE)))
-    return random_deformation(rng, centre=centre, target=centre, rotation=(x, y, z), scale=scale)
+    return random_deformation(rng, centre=centre, target=centre, rotation=rotation, scale=scale)
 
 
 def deformed(image: Image, deformation: Deformation) -> Any:
@@ -97,8 +99,8 @@ def deformed(image: Image, deformation: Deformation) -> Any:
     to_point = index_to_point(image)
     voxels = itk.array_view_from_image(image)
     index = np.moveaxis(np.indices(voxels.shape)[::-1], 0, -1)  # x, y, z
-    mapped = deformation(index @ to_point[:, :3].T + to_point[:, 3])
-    source = (mapped - to_point[:, 3]) @ np.linalg.inv(to_point[:, :3]).T
+    mapped = deformation(index @ to_point[:, :-1].T + to_point[:, -1])
+    source = (mapped - to_point[:, -1]) @ np.linalg.inv(to_point[:, :-1]).T
     found = itk.image_from_array(
         map_coordinates(voxels, np.moveaxis(source[..., ::-1], -1, 0), order=1)
     )
@@ -109,7 +111,7 @@ def deformed(image: Image, deformation: Deformation) -> Any:
 def last_displacement(
     settings: DeformationSettings, fixed: Image, moving: Image, method: str, model: str
 ) -> Any:
-    """Register, and return ``T(x) - x`` at the fixed image's voxels, ``(nz, ny, nx, 3)``, mm."""
+    """Register, and return ``T(x) - x`` in mm at the fixed image's voxels, components last."""
     last = last_alignment(
         methods.find(method),
         fixed=fixed,
@@ -126,7 +128,7 @@ def error(fixed: Image, deformation: Deformation, displacement: Any) -> float:
     """Return the mean of ``|phi(T(x)) - x|`` over the fixed image's foreground, in mm."""
     inside = itk.array_view_from_image(foreground_mask(fixed)) > 0
     to_point = index_to_point(fixed)
-    points: Points = np.argwhere(inside)[:, ::-1] @ to_point[:, :3].T + to_point[:, 3]
+    points: Points = np.argwhere(inside)[:, ::-1] @ to_point[:, :-1].T + to_point[:, -1]
     moved = points + (displacement[inside] if np.ndim(displacement) else 0)
     return float(np.linalg.norm(deformation(moved) - points, axis=1).mean())
 

@@ -24,15 +24,16 @@ _LARGEST_SLOPE = 0.85
 class Deformation:
     """The map ``phi(x) = c' + s R (x - c + u(x))`` from a subject to the template, in mm.
 
-    ``u`` is trilinear between the nodes of a lattice; its slopes stay so small that ``phi`` is
-    one-to-one, so that the way back can be found by fixed-point iteration.
+    In 2D or 3D, d below. ``u`` is linear along every axis between the nodes of a lattice. Its
+    slopes stay so small that ``phi`` is one-to-one, so that fixed-point iteration finds the way
+    back.
 
     Attributes
     ----------
     displacement
-        ``u`` at the nodes, shape (3, n, n, n): component (x, y, z), then node x, y, z.
+        ``u`` at the nodes, shape (d, n, n, n) or (d, n, n): component, then node, both x, y, z.
     matrix
-        ``s R``, shape (3, 3).
+        ``s R``, shape (d, d).
     centre
         ``c``, the subject's centre.
     target
@@ -45,11 +46,11 @@ class Deformation:
     target: Points
 
     def __call__(self, points: Points) -> Points:
-        """Map subject points to template points; shape (..., 3)."""
+        """Map subject points to template points; shape (..., d)."""
         return (points - self.centre + self._displacement_at(points)) @ self.matrix.T + self.target
 
     def inverse(self, points: Points) -> Points:
-        """Map template points to subject points; shape (..., 3)."""
+        """Map template points to subject points; shape (..., d)."""
         undone = (points - self.target) @ np.linalg.inv(self.matrix).T + self.centre
         found = undone
         for _ in range(_INVERSION_STEPS):
@@ -69,7 +70,7 @@ def random_deformation(
     *,
     centre: Points,
     target: Points,
-    rotation: tuple[float, float, float],
+    rotation: tuple[float, ...],
     scale: float,
 ) -> Deformation:
     """Draw a deformation.
@@ -79,14 +80,15 @@ def random_deformation(
     rng
         Source of the random displacement.
     centre, target
-        Centre of the subject and of the template, patient coordinates, mm.
+        Centre of the subject and of the template, patient coordinates, mm; 2D or 3D.
     rotation
-        Angles about the patient's x, y and z axis, degrees.
+        Angles about the patient's x, y and z axis, degrees; in 2D, the one in the plane.
     scale
         Size of the template relative to the subject.
     """
     nodes = round(2 * _HALF_WIDTH / _PITCH) + 1
-    displacement = np.zeros((3, nodes, nodes, nodes), dtype=np.float32)
+    dimension = len(centre)
+    displacement = np.zeros((dimension, *[nodes] * dimension), dtype=np.float32)
     for width, deviation in _SCALES:
         for component in displacement:
             component += deviation * smooth_noise(rng, component.shape, width / _PITCH)
@@ -105,14 +107,17 @@ def smooth_noise(
 
 def _steepest_slope(displacement: npt.NDArray[np.float32]) -> float:
     """Return a bound of the norm of ``u``'s gradient; below 1, ``x + u(x)`` is one-to-one."""
-    slopes = [np.diff(displacement, axis=axis) / _PITCH for axis in (1, 2, 3)]
+    axes = range(1, displacement.ndim)
+    slopes = [np.diff(displacement, axis=axis) / _PITCH for axis in axes]
     largest = [np.sqrt((slope**2).sum(axis=0)) for slope in slopes]
-    common = tuple(min(a.shape[i] for a in largest) for i in range(3))
-    squares = sum(a[: common[0], : common[1], : common[2]] ** 2 for a in largest)
+    common = tuple(slice(min(shape)) for shape in zip(*(a.shape for a in largest), strict=True))
+    squares = sum(a[common] ** 2 for a in largest)
     return float(np.sqrt(np.max(squares)))
 
 
-def _rotation_matrix(angles: tuple[float, float, float]) -> Points:
+def _rotation_matrix(angles: tuple[float, ...]) -> Points:
+    if len(angles) == 1:
+        return _rotation_matrix((0.0, 0.0, *angles))[:2, :2]
     x, y, z = np.deg2rad(angles)
     about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])

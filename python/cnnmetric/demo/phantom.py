@@ -122,7 +122,7 @@ def make_phantom(anatomy: Anatomy, *, seed: int) -> Phantom:
 
 
 def index_to_point(image: Image) -> Points:
-    """Return the affine 3 x 4 matrix from voxel index (x, y, z) to patient coordinates in mm."""
+    """Return the affine matrix, d x (d + 1), from index (x, y, z) to patient coordinates in mm."""
     matrix = voxel_axes(image)
     return np.column_stack([matrix, np.asarray(image.GetOrigin())])
 
