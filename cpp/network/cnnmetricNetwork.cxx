@@ -215,7 +215,7 @@ Network::Evaluate(const std::vector<std::int64_t> & blockShape,
       outputs.push_back({ image == 0 ? "gradient_first" : "gradient_second", gradients[image], gradientShape });
     }
   }
-  if (self.information.descriptorChannels == 0 || (gradients[0] != nullptr) == (gradients[1] != nullptr))
+  if (!self.AreDescriptorsSmall() || (gradients[0] != nullptr) == (gradients[1] != nullptr))
   {
     kept = nullptr;
   }

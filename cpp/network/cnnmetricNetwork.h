@@ -78,7 +78,7 @@ public:
    *             that is not wanted, which is then not computed
    * \param kept of the image whose gradient is not wanted, while the other one's is: if it holds nothing, its
    *             descriptors are put there; else taken from there, which saves their computation. nullptr, and for
-   *             models without descriptors: both images are described */
+   *             models without descriptors or with more than four numbers a voxel: both images are described */
   void
   Evaluate(const std::vector<std::int64_t> & blockShape,
            const std::vector<float> &        patches,

@@ -85,6 +85,18 @@ struct Network::Implementation
     return half;
   }
 
+  /** Whether there are descriptors, and few enough to keep those of a whole image: four numbers a voxel at most. Dense
+   * ones of many channels would take gigabytes. */
+  bool
+  AreDescriptorsSmall() const
+  {
+    constexpr std::int64_t perVoxel = 4;
+    const std::int64_t     voxels =
+      Product(Shape(information.dimension, static_cast<std::int64_t>(information.stride))); // of a patch's own
+    return information.descriptorChannels != 0 &&
+           static_cast<std::int64_t>(information.descriptorChannels) <= perVoxel * voxels;
+  }
+
   Shape
   DescriptorShape(const Shape & blockShape) const
   {

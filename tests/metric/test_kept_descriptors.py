@@ -9,11 +9,16 @@ import itk
 import numpy as np
 import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import cnnmetric
 from cnnmetric.metric import network_input
 from cnnmetric.metric.network import KeptDescriptors
+from cnnmetric.training.export.model_file import ModelDescription
+from cnnmetric.training.export.model_file import export_model
+from cnnmetric.training.networks.architecture import Layer
+from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
 
 Image = NDArray[np.float32]
 
@@ -103,6 +108,22 @@ def test_a_graph_that_cannot_be_cut_is_evaluated_as_a_whole(tmp_path: Path) -> N
     moved(other, image(0), image(1), 0, kept)
     of_nothing = moved(other, np.zeros_like(image(0)), image(1), 0, kept)
     assert not np.allclose(of_nothing[0], moved(other, image(0), image(1), 0, None)[0])
+
+
+def test_what_would_take_much_memory_is_not_kept(tmp_path: Path) -> None:
+    """64 numbers for every second voxel of a plane, 16 a voxel, are described again."""
+    torch.manual_seed(0)
+    dense = SelfSimilarityNetwork([Layer(8, 3, 1), Layer(64, 3, 2)], dimension=2)
+    path = tmp_path / "dense.onnx"
+    export_model(dense, path, ModelDescription(spacing=1.0, modalities=("T1", "T2")))
+    network = cnnmetric.DissimilarityNetwork(path, device="cpu")
+    still, moving = image(0)[0], image(1)[0]
+    kept: KeptDescriptors = {}
+    moved(network, still, moving, 0, kept)
+    again = moved(network, np.zeros_like(still), moving, 0, kept)
+    expected = moved(network, np.zeros_like(still), moving, 0, None)
+    np.testing.assert_array_equal(again[0], expected[0])
+    assert not np.allclose(again[0], moved(network, still, moving, 0, None)[0])
 
 
 def test_one_image_has_to_stay_the_same() -> None:

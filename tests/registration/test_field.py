@@ -340,6 +340,10 @@ def test_levels_that_make_no_sense(changes: dict[str, Any], message: str) -> Non
         FieldLevel(**{"grid_spacing": 1.0, "iterations": 1, **changes})
 
 
+def test_a_stride_of_one_has_one_patch_grid() -> None:
+    assert starts(1, 3, np.random.default_rng(0)) == [(0, 0, 0)]
+
+
 @pytest.mark.parametrize(("stride", "dimension", "number"), [(4, 3, 4), (4, 2, 2), (2, 3, 4)])
 def test_patch_grids_of_a_level_are_even(stride: int, dimension: int, number: int) -> None:
     found = starts(stride, dimension, np.random.default_rng(0))

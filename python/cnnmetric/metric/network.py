@@ -307,7 +307,7 @@ class DissimilarityNetwork:
             An empty dictionary where one gradient is wanted, for the descriptors of the image whose
             gradient is not. Later calls with the same dictionary take them from there, which saves
             a quarter of the time: this image has to be the same in all of them. Of models without
-            descriptors nothing is kept.
+            descriptors, or with more than four numbers for each voxel, nothing is kept.
 
         Returns
         -------

@@ -107,7 +107,7 @@ def starts(stride: int, dimension: int, random: np.random.Generator) -> list[tup
     first = random.integers(0, stride, dimension).tolist()
     corners = [
         corner
-        for corner in itertools.product((0, stride // 2), repeat=dimension)
+        for corner in itertools.product(sorted({0, stride // 2}), repeat=dimension)
         if np.count_nonzero(corner) % 2 == 0
     ]
     return [
