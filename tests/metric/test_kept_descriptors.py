@@ -111,9 +111,9 @@ def test_a_graph_that_cannot_be_cut_is_evaluated_as_a_whole(tmp_path: Path) -> N
 
 
 def test_what_would_take_much_memory_is_not_kept(tmp_path: Path) -> None:
-    """64 numbers for every second voxel of a plane, 16 a voxel, are described again."""
+    """80 numbers for 4 x 4 pixels, five a pixel, are described again."""
     torch.manual_seed(0)
-    dense = SelfSimilarityNetwork([Layer(8, 3, 1), Layer(64, 3, 2)], dimension=2)
+    dense = SelfSimilarityNetwork([Layer(8, 3, 1), Layer(80, 3, 2)], dimension=2)
     path = tmp_path / "dense.onnx"
     export_model(dense, path, ModelDescription(spacing=1.0, modalities=("T1", "T2")))
     network = cnnmetric.DissimilarityNetwork(path, device="cpu")
