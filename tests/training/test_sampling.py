@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader
 
 from cnnmetric.errors import DataError
 from cnnmetric.training.data.aligned_pair import AlignedPair
+from cnnmetric.training.data.device_random import stretches
 from cnnmetric.training.data.geometry import PatchTransforms
 from cnnmetric.training.data.geometry import near_misses
 from cnnmetric.training.data.geometry import random_rotations
+from cnnmetric.training.data.geometry import random_stretches
 from cnnmetric.training.data.geometry import random_transforms
 from cnnmetric.training.data.resident import ResidentSampler
 from cnnmetric.training.data.sampling import Batch
@@ -80,6 +82,39 @@ def test_transforms_keep_the_range_of_scales_and_mirror_half_of_the_axes() -> No
     assert 0.45 < (determinant < 0).mean() < 0.55
     plain = random_transforms(np.random.default_rng(0), sizes, **arguments, mirroring=False)
     assert (np.linalg.det(plain.matrices) > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["host", "resident"])
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_stretches_are_symmetric_and_keep_their_range(dimension: int, kind: str) -> None:
+    if kind == "host":
+        drawn = random_stretches(np.random.default_rng(0), 2000, dimension, 1.5)
+    else:
+        drawn = stretches(torch.Generator().manual_seed(0), 1.5, dimension, 2000).double().numpy()
+    np.testing.assert_allclose(drawn, drawn.swapaxes(1, 2), atol=1e-6)
+    logarithms = np.log(np.linalg.eigvalsh(drawn)) / np.log(1.5)
+    assert -1 - 1e-5 < logarithms.min() < -0.99
+    assert 0.99 < logarithms.max() < 1 + 1e-5
+    assert abs(logarithms.mean()) < 0.05
+    assert logarithms.std() == pytest.approx(1 / np.sqrt(3), abs=0.02)
+    # Along any direction alike.
+    along = np.diagonal(drawn, axis1=1, axis2=2).mean(0)
+    np.testing.assert_allclose(along, along.mean(), rtol=0.03)
+
+
+def test_stretches_change_the_shape_of_patches_and_not_those_without() -> None:
+    sizes = np.full((200, 3), 100)
+    arguments: dict[str, Any] = {"edge": EDGE, "scale": (1.0, 1.0), "rotation": 180.0}
+    plain, stretched = (
+        random_transforms(
+            np.random.default_rng(0), sizes, **arguments, mirroring=True, stretch=stretch
+        )
+        for stretch in (1.0, 1.5)
+    )
+    for drawn, largest in ((plain, 1.0), (stretched, 1.5)):
+        lengths = np.linalg.svd(drawn.matrices, compute_uv=False)
+        assert lengths.max() == pytest.approx(largest, rel=0.02)
+        assert lengths.min() == pytest.approx(1 / largest, rel=0.02)
 
 
 def test_positions_fill_the_image_and_stay_inside() -> None:
@@ -275,6 +310,7 @@ def test_an_image_without_room_for_a_patch_is_named(tmp_path: Path) -> None:
         {},
         {"patch_centres": "anatomy"},
         {"near_miss_fraction": 0.7, "near_miss_labels": "graded"},
+        {"max_stretch": 1.5},
         {"near_miss_fraction": 0.5, "patch_centres": "anatomy", "max_gamma": 1.4, "max_gain": 1.3},
     ],
 )

@@ -221,6 +221,13 @@ class TrainingOptions(Settings):
         maximum=180,
     )
     mirroring: bool = setting(True, help_text="mirror each axis with probability 1/2", source=PAPER)
+    max_stretch: float = setting(
+        1.0,
+        help_text="largest factor by which a patch is stretched along each of three random axes, "
+        "drawn between its inverse and itself; 1 is off; not for self-similarity",
+        source=OURS,
+        minimum=1,
+    )
     max_gamma: float = setting(
         None,
         help_text=in_presets(

@@ -177,8 +177,8 @@ RULES: dict[str, Callable[[TrainingSettings], bool]] = {
     ),
     "--kernels and --strides must have one value more than --channels, or as many for "
     "self-similarity": _layers_match,
-    "--pooling and --loss are not for --architecture self-similarity": (
-        lambda s: not s.self_similar or (s.loss == "hinge" and not s.pooling)
+    "--pooling, --loss and --max-stretch are not for --architecture self-similarity": (
+        lambda s: not s.self_similar or (s.loss == "hinge" and not s.pooling and s.max_stretch == 1)
     ),
     "--similarities is for --architecture self-similarity": (
         lambda s: s.self_similar or not s.similarities

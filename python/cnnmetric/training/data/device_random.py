@@ -56,6 +56,15 @@ def rotations(
     return cosine * identity + sine * cross + (1 - cosine) * outer
 
 
+def stretches(
+    generator: torch.Generator, largest: float, dimension: int, *shape: int
+) -> torch.Tensor:
+    """Return ``(*shape, d, d)``: symmetric matrices that stretch along random axes."""
+    factors = log_between(generator, 1 / largest, largest, *shape, 1, dimension)
+    axes = rotations(generator, 180, dimension, *shape)
+    return axes * factors @ axes.mT
+
+
 def mirrors(generator: torch.Generator, dimension: int, *shape: int) -> torch.Tensor:
     """Return ``(*shape, d)``: 1 or -1 for each axis."""
     return torch.where(uniform(generator, *shape, dimension) < 0.5, -1.0, 1.0)

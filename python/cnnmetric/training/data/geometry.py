@@ -55,6 +55,7 @@ def random_transforms(
     scale: tuple[float, float],
     rotation: float,
     mirroring: bool,
+    stretch: float = 1.0,
 ) -> PatchTransforms:
     """Draw transforms whose position is uniform over all that keep the patch inside the image.
 
@@ -69,12 +70,14 @@ def random_transforms(
         Image sizes ``(n, d)`` in voxels, ITK order.
     edge
         Patch edge in voxels.
-    scale, rotation, mirroring
-        As in ``TrainingSettings``; rotation in degrees.
+    scale, rotation, mirroring, stretch
+        As in ``TrainingSettings``, `stretch` its ``max_stretch``; rotation in degrees.
     """
     count, dimension = sizes.shape
     factors = np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]), count))
     matrices = factors[:, None, None] * random_rotations(rng, count, dimension, rotation)
+    if stretch > 1:
+        matrices = matrices @ random_stretches(rng, count, dimension, stretch)
     mirrors = rng.choice([-1.0, 1.0], (count, dimension))
     if mirroring:
         matrices = matrices * mirrors[:, None, :]
@@ -124,6 +127,16 @@ def random_rotations(rng: np.random.Generator, count: int, dimension: int, degre
     cosine, sine = cosine[:, None, None], sine[:, None, None]
     turned: Array = cosine * np.eye(3) + sine * cross + (1 - cosine) * outer
     return turned
+
+
+def random_stretches(rng: np.random.Generator, count: int, dimension: int, largest: float) -> Array:
+    """Return ``(count, d, d)``: symmetric matrices that stretch along random axes.
+
+    The factors are log-uniform from the inverse of the largest to the largest.
+    """
+    factors = largest ** rng.uniform(-1, 1, (count, 1, dimension))
+    axes = random_rotations(rng, count, dimension, 180)
+    return np.asarray(axes * factors @ axes.transpose(0, 2, 1))
 
 
 def random_directions(rng: np.random.Generator, count: int, dimension: int) -> Array:

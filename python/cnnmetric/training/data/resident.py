@@ -19,6 +19,7 @@ from cnnmetric.training.data.device_random import directions
 from cnnmetric.training.data.device_random import log_between
 from cnnmetric.training.data.device_random import mirrors
 from cnnmetric.training.data.device_random import rotations
+from cnnmetric.training.data.device_random import stretches
 from cnnmetric.training.data.device_random import uniform
 from cnnmetric.training.data.interpolation import patch_offsets
 from cnnmetric.training.data.near_misses import grade
@@ -188,6 +189,10 @@ class ResidentSampler:
         count = len(chosen)
         factors = log_between(generator, *settings.scale, count, TRIES, 1, 1)
         matrices = factors * self._rotations(generator, settings.rotation, count)
+        if settings.max_stretch > 1:
+            matrices = matrices @ stretches(
+                generator, settings.max_stretch, self._dimension, count, TRIES
+            )
         if settings.mirroring:
             matrices = matrices * mirrors(generator, self._dimension, count, TRIES, 1)
         return _Transforms(matrices, self._positions(generator, matrices, chosen))

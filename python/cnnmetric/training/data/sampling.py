@@ -155,6 +155,7 @@ class PatchSampler(Dataset[Batch]):
                 scale=settings.scale,
                 rotation=settings.rotation,
                 mirroring=settings.mirroring,
+                stretch=settings.max_stretch,
             )
             for _ in range(2)
         )
