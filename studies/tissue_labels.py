@@ -7,7 +7,7 @@ divides the voxels of each T1 above 0, a brain without skull, by Otsu's threshol
 and bright ones: about liquor, grey and white matter. It writes these label maps, ``subjects.csv``,
 and ``registrations.csv`` for `python -m cnnmetric.evaluate`: the other image of every subject that
 has one, moving, with the T1 of every other subject. The registration never sees the moving T1, and
-so is judged by what it has not seen.
+so is judged by what it has not seen. With ``--fixed T2`` the T2 is fixed, and no T1 is seen at all.
 
 Tissues of different subjects meet where the cortex and the ventricles do. They say little of what
 lies within one tissue, as the borders of deep nuclei, and where intensities are uneven they are
@@ -44,6 +44,10 @@ class TissueSettings(Settings):
 
     pairs: Path = setting(positional=True, help_text="CSV with subject, T1 and the other modality")
     modality: str = setting(help_text="column of the other image, aligned with T1; empty: none")
+    fixed: str = setting(
+        "T1",
+        help_text="column of the fixed image, aligned with T1; subjects without one are left out",
+    )
     out: Path = setting(help_text="folder to write into")
 
 
@@ -56,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(settings: TissueSettings) -> None:
     """Write label maps and tables."""
     modality, folder = settings.modality, settings.pairs.parent.resolve()
-    known = read_table(settings.pairs, role="pairs", columns=["subject", "T1", modality])
+    columns = list(dict.fromkeys(["T1", settings.fixed, modality]))
+    known = read_table(settings.pairs, role="pairs", columns=["subject", *columns])
     moving = [row["subject"] for row in known if row[modality]]
     if not moving:
         msg = f"{settings.pairs} has no image in the column {modality}; choose another --modality"
@@ -66,17 +71,17 @@ def run(settings: TissueSettings) -> None:
     for row in known:
         labels = (settings.out / f"{row['subject']}-tissues.nii.gz").resolve()
         write_tissues(folder / row["T1"], labels)
-        other = folder / row[modality] if row[modality] else ""
-        rows.append([row["subject"], folder / row["T1"], other, labels])
-    write_table(settings.out / "subjects.csv", ["subject", "T1", modality, "labels"], rows)
+        images = [folder / row[column] if row[column] else "" for column in columns]
+        rows.append([row["subject"], *images, labels])
+    write_table(settings.out / "subjects.csv", ["subject", *columns, "labels"], rows)
     write_table(
         settings.out / "registrations.csv",
         ["fixed_subject", "fixed_modality", "moving_subject", "moving_modality"],
         [
-            [row["subject"], "T1", name, modality]
+            [row["subject"], settings.fixed, name, modality]
             for row in known
             for name in moving
-            if name != row["subject"]
+            if name != row["subject"] and row[settings.fixed]
         ],
     )
 

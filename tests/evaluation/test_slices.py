@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import itk
 import numpy as np
 
 from cnnmetric.images.arrays import placed
-
-STUDY = Path(__file__).resolve().parents[2] / "studies" / "slices.py"
+from slices import main
 
 
 def test_slices_of_both_images_lie_on_each_other(tmp_path: Path) -> None:
@@ -30,8 +27,8 @@ def test_slices_of_both_images_lie_on_each_other(tmp_path: Path) -> None:
     )
     itk.imwrite(second, str(tmp_path / "T2.nii.gz"))
     (tmp_path / "pairs.csv").write_text("subject,T1,T2\na,T1.nii.gz,T2.nii.gz\n")
-    command = [sys.executable, STUDY, tmp_path / "pairs.csv", "--subjects", "a", "--distance", "8"]
-    subprocess.run([*map(str, command), "--out", str(tmp_path / "out")], check=True)
+    words = ["--subjects", "a", "--distance", "8", "--out", str(tmp_path / "out")]
+    assert main([str(tmp_path / "pairs.csv"), *words]) == 0
 
     with (tmp_path / "out" / "pairs.csv").open() as stream:
         rows = list(csv.DictReader(stream))

@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import itk
 import numpy as np
 
 from support.training_images import write_image
+from tissue_labels import main
 
-STUDY = Path(__file__).resolve().parents[2] / "studies" / "tissue_labels.py"
+
+def run(table: Path, out: Path, *words: str) -> list[tuple[str, ...]]:
+    """Write tissues and tables of a table of images; return the registrations."""
+    assert main([str(table), "--modality", "PD", *words, "--out", str(out)]) == 0
+    with (out / "registrations.csv").open() as stream:
+        return [tuple(row.values()) for row in csv.DictReader(stream)]
 
 
 def test_three_tissues_and_the_other_image_of_each_subject(tmp_path: Path) -> None:
@@ -27,8 +31,7 @@ def test_three_tissues_and_the_other_image_of_each_subject(tmp_path: Path) -> No
         write_image(tmp_path / f"{name}.nii.gz", image.astype(np.float32))
     table = tmp_path / "pairs.csv"
     table.write_text("subject,T1,PD\na,a.nii.gz,b.nii.gz\nb,b.nii.gz,\nc,c.nii.gz,c.nii.gz\n")
-    command = [sys.executable, STUDY, table, "--modality", "PD", "--out", tmp_path / "out"]
-    subprocess.run(list(map(str, command)), check=True)
+    found = run(table, tmp_path / "out")
 
     with (tmp_path / "out" / "subjects.csv").open() as stream:
         subjects = {row["subject"]: row for row in csv.DictReader(stream)}
@@ -37,9 +40,22 @@ def test_three_tissues_and_the_other_image_of_each_subject(tmp_path: Path) -> No
         labels = itk.imread(row["labels"])
         np.testing.assert_array_equal(itk.array_from_image(labels), tissues)
         np.testing.assert_allclose(labels.GetOrigin(), itk.imread(row["T1"]).GetOrigin())
-    with (tmp_path / "out" / "registrations.csv").open() as stream:
-        found = [tuple(row.values()) for row in csv.DictReader(stream)]
     assert found == [
         (fixed, "T1", moving, "PD")
         for fixed, moving in (("a", "c"), ("b", "a"), ("b", "c"), ("c", "a"))
     ]
+
+
+def test_another_image_can_be_the_fixed_one(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).uniform(0, 1, (6, 7, 8)).astype(np.float32)
+    write_image(tmp_path / "a.nii.gz", image)
+    table = tmp_path / "pairs.csv"
+    rows = ("subject,T1,T2,PD", *(f"{name},a.nii.gz,a.nii.gz,a.nii.gz" for name in "ab"))
+    table.write_text("\n".join((*rows, "c,a.nii.gz,,a.nii.gz\n")))
+    assert run(table, tmp_path / "out", "--fixed", "T2") == [
+        (fixed, "T2", moving, "PD")
+        for fixed, moving in (("a", "b"), ("a", "c"), ("b", "a"), ("b", "c"))
+    ]
+    header, first = (tmp_path / "out" / "subjects.csv").read_text().splitlines()[:2]
+    assert header == "subject,T1,T2,PD,labels"
+    assert first.count("a.nii.gz") == 3
