@@ -21,10 +21,10 @@ from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import run_command
 from cnnmetric.command_line import settings_from
 from cnnmetric.training.data.crops import RENDER_EVERY
-from cnnmetric.training.data.crops import RENDERED
 from cnnmetric.training.data.material_files import find_materials
 from cnnmetric.training.data.material_files import load_material
 from cnnmetric.training.data.pairs import load_pair
+from cnnmetric.training.data.rendered import SLOTS
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.settings import TrainingSettings
 
@@ -32,7 +32,7 @@ from cnnmetric.training.settings import TrainingSettings
 WARM_UP, MEASURED = 2, 10
 # Batches of the sampler: as long as pairs made from label maps stay, so that the first ones are
 # made before, and as many are replaced as in every stretch of training.
-SAMPLER_WARM_UP = SAMPLER_MEASURED = RENDERED * RENDER_EVERY
+SAMPLER_WARM_UP = SAMPLER_MEASURED = SLOTS * RENDER_EVERY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -84,6 +84,16 @@ def write_image(
     return path
 
 
+def write_label_map(folder: Path, name: str = "labels.nii.gz") -> Path:
+    """Write a head: outside 510, brain of a left and a right half and something in the middle."""
+    labels = np.zeros((40, 42, 44), dtype=np.int16)
+    labels[6:34, 6:36, 6:38] = 510
+    labels[10:30, 10:32, 10:34] = 2
+    labels[10:30, 10:32, 22:34] = 41
+    labels[16:24, 16:24, 16:28] = 10
+    return write_image(folder / name, labels)
+
+
 def write_series(
     folder: Path,
     array: NDArray[Any],

@@ -43,6 +43,7 @@ from support.training_images import blobs
 from support.training_images import self_similarity_layers
 from support.training_images import settings
 from support.training_images import write_image
+from support.training_images import write_label_map
 from support.training_images import write_pairs
 
 PLAIN: dict[str, Any] = {"remap_probability": 0.0, "max_noise": 0.0, "scale": (1.0, 1.0)}
@@ -59,16 +60,6 @@ def learner(folder: Path, **changes: Any) -> Any:
         "steps": 4,
     }
     return settings(folder, **(values | changes))
-
-
-def label_map(folder: Path, name: str = "labels.nii.gz") -> Path:
-    """Write a head: outside 510, brain of a left and a right half and something in the middle."""
-    labels = np.zeros((40, 42, 44), dtype=np.int16)
-    labels[6:34, 6:36, 6:38] = 510
-    labels[10:30, 10:32, 10:34] = 2
-    labels[10:30, 10:32, 22:34] = 41
-    labels[16:24, 16:24, 16:28] = 10
-    return write_image(folder / name, labels)
 
 
 def real(kind: Kind = "real", **changes: Any) -> Material:
@@ -99,7 +90,7 @@ def test_crops_of_one_place_are_aligned_and_the_third_is_shifted(kind: str, tmp_
 
 
 def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
-    label_map(tmp_path)
+    write_label_map(tmp_path)
     maps = [load_label_map(tmp_path / "labels.nii.gz")]
     mixed = [Material(kind="synthetic", label_maps=maps), real()]
     chosen = learner(tmp_path, steps=30, crops=1)
@@ -167,7 +158,7 @@ def test_both_samplers_draw_the_same_distribution(tmp_path: Path, changes: dict[
 
 
 def test_pairs_of_label_maps_change_as_those_of_the_host_do(tmp_path: Path) -> None:
-    maps = [load_label_map(label_map(tmp_path))]
+    maps = [load_label_map(write_label_map(tmp_path))]
     materials = [Material(kind="synthetic", label_maps=maps)]
     chosen = learner(tmp_path, crops=40, crop_edge=25, **PLAIN)
     sampler = ResidentCrops(materials, chosen, device=torch.device("cpu"))
@@ -184,7 +175,7 @@ def test_pairs_of_label_maps_change_as_those_of_the_host_do(tmp_path: Path) -> N
 
 
 def test_label_maps_become_two_contrasts_of_one_anatomy(tmp_path: Path) -> None:
-    labels = load_label_map(label_map(tmp_path))
+    labels = load_label_map(write_label_map(tmp_path))
     assert set(np.unique(labels)) == {0, 2, 10, 510}  # 41, on the right, is 2
     rng = np.random.default_rng(0)
     stripped = 0
@@ -286,7 +277,7 @@ def test_similarities_are_of_the_neighbours_that_they_are_named_after() -> None:
 def test_training_finds_partners_and_its_model_agrees(tmp_path: Path) -> None:
     write_pairs(tmp_path, shape=(40, 41, 42))
     (tmp_path / "maps").mkdir()
-    label_map(tmp_path / "maps", "a.nii.gz")
+    write_label_map(tmp_path / "maps", "a.nii.gz")
     sources = (f"synthetic={tmp_path / 'maps'}:0.5",)
     chosen = learner(tmp_path, steps=80, source=sources, learning_rate=0.005, **PLAIN)
     progress = train(chosen)
@@ -306,7 +297,7 @@ def test_a_model_for_any_modality_needs_no_pair(tmp_path: Path) -> None:
     for file in tmp_path.glob("*_T2.nii.gz"):
         file.unlink()
     (tmp_path / "maps").mkdir()
-    label_map(tmp_path / "maps", "a.nii.gz")
+    write_label_map(tmp_path / "maps", "a.nii.gz")
     sources = (f"contrast={images}", f"synthetic={tmp_path / 'maps'}")
     chosen = learner(tmp_path, pairs=None, source=sources, modalities="any", steps=2)
     progress = train(chosen)
@@ -353,8 +344,8 @@ def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monkey
     ("changes", "words"),
     [
         (
-            {"architecture": "two-channel", "source": ("synthetic=maps",)},
-            "need --architecture self",
+            {"architecture": "two-channel", "source": ("contrast=images.csv",)},
+            "contrast needs --architecture self",
         ),
         ({"architecture": "two-channel", "modalities": "any"}, "any needs --architecture self"),
         ({"source": ("synthetic=maps",), "dimension": 2}, "synthetic needs --dimension 3"),

@@ -60,6 +60,7 @@ def test_a_variant_differs_from_the_base_in_what_it_is_named_after(name: str) ->
         "anatomy": {"patch_centres"},
         "steps-16000": {"steps"},
         "graded": {"near_miss_fraction", "near_miss_offset", "near_miss_labels"},
+        "label-maps": {"source"},
         "stretched": {"max_stretch"},
         "varied": {"max_gamma", "max_gain"},
     }.get(name)

@@ -57,7 +57,7 @@ def resident(
     tissues = anatomy(1, (20, 21, 22))
     images = torch.from_numpy(np.stack(render(tissues, tissues)))
     sampler = ResidentSampler(
-        [AlignedPair(images=images, spacing=1.0, name="pair")],
+        [Material(kind="real", pairs=[AlignedPair(images=images, spacing=1.0, name="pair")])],
         chosen,
         edge=trained.network.receptive_field,
         device=CPU,

@@ -20,6 +20,7 @@ from cnnmetric.training.data.geometry import near_misses
 from cnnmetric.training.data.geometry import random_rotations
 from cnnmetric.training.data.geometry import random_stretches
 from cnnmetric.training.data.geometry import random_transforms
+from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.resident import ResidentSampler
 from cnnmetric.training.data.sampling import Batch
 from cnnmetric.training.data.sampling import PatchSampler
@@ -30,6 +31,7 @@ from support.training_images import settings
 
 EDGE = 5
 BATCH = 200
+CPU = torch.device("cpu")
 
 
 def pair_of(first: Any, second: Any) -> AlignedPair:
@@ -43,9 +45,13 @@ def coordinates(shape: tuple[int, ...], direction: tuple[float, ...]) -> Any:
     return sum(weight * axis for weight, axis in zip(direction, axes, strict=True))
 
 
+def real(pairs: list[AlignedPair]) -> list[Material]:
+    return [Material(kind="real", pairs=pairs)]
+
+
 def sampler(folder: Path, pairs: list[AlignedPair], **changes: Any) -> PatchSampler:
     values = {"batch_size": BATCH, "seed": 3} | changes
-    return PatchSampler(pairs, settings(folder, **values), edge=EDGE)
+    return PatchSampler(real(pairs), settings(folder, **values), edge=EDGE)
 
 
 def batch(kind: str, folder: Path, pairs: list[AlignedPair], **changes: Any) -> Batch:
@@ -53,7 +59,7 @@ def batch(kind: str, folder: Path, pairs: list[AlignedPair], **changes: Any) -> 
     if kind == "host":
         return sampler(folder, pairs, **changes)[0]
     chosen = settings(folder, **{"batch_size": BATCH, **changes})
-    resident = ResidentSampler(pairs, chosen, edge=EDGE, device=torch.device("cpu"))
+    resident = ResidentSampler(real(pairs), chosen, edge=EDGE, device=CPU)
     return resident.draw(torch.Generator().manual_seed(3))
 
 

@@ -80,8 +80,7 @@ class PatchObjective(Objective):
         settings: TrainingSettings,
     ) -> Dataset[Any]:
         """Return patches and labels."""
-        pairs = [pair for material in materials for pair in material.pairs]
-        return PatchSampler(pairs, settings, edge=self.network.receptive_field)
+        return PatchSampler(materials, settings, edge=self.network.receptive_field)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Return gradient descent with momentum."""

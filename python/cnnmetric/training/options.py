@@ -38,7 +38,7 @@ class TrainingOptions(Settings):
         (),
         help_text="KIND=PATH or KIND=PATH:WEIGHT, where further pairs come from and how often; "
         "real: such a table; contrast: a table of single images, each paired with itself in "
-        "another contrast; synthetic: a folder of label maps; the last two for self-similarity",
+        "another contrast, for self-similarity; synthetic: a folder of label maps",
         source=OURS,
         repeatable=True,
     )

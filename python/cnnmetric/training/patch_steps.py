@@ -47,7 +47,7 @@ class PatchSteps(ResidentSteps):
         self._momenta = [_momentum(optimizer, weight) for weight in self._weights]
 
     def _prepare(self, step: int) -> None:
-        del step  # all images are there
+        self._sampler.render(step)
 
     def _steps(self, count: int) -> None:
         patches, labels = self._sampler.draw(self._generator, count)

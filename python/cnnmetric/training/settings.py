@@ -151,8 +151,8 @@ RULES: dict[str, Callable[[TrainingSettings], bool]] = {
         lambda s: s.modality_names != (ANY, ANY) or s.self_similar
     ),
     "a table of pairs or a --source is needed": lambda s: bool(s.sources),
-    "--source synthetic and contrast need --architecture self-similarity": (
-        lambda s: s.self_similar or set(_kinds(s)) <= {"real"}
+    "--source contrast needs --architecture self-similarity": (
+        lambda s: s.self_similar or "contrast" not in _kinds(s)
     ),
     "--source synthetic needs --dimension 3": (
         lambda s: s.dimension == 3 or "synthetic" not in _kinds(s)

@@ -18,8 +18,8 @@ from cnnmetric.training.crop_steps import CropSteps
 from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.resident import ResidentSampler
 from cnnmetric.training.data.resident_crops import ResidentCrops
-from cnnmetric.training.data.resident_crops import shapes_of
 from cnnmetric.training.data.resident_images import ResidentImages
+from cnnmetric.training.data.resident_materials import shapes_of
 from cnnmetric.training.interruption import StopRequest
 from cnnmetric.training.interruption import leave_signals
 from cnnmetric.training.interruption import unless_stopped
@@ -179,9 +179,6 @@ def resident_steps(
     assert isinstance(objective, PatchObjective)
     objective.sampler(materials, settings)  # looks for room in every pair
     patches = ResidentSampler(
-        [pair for material in materials for pair in material.pairs],
-        settings,
-        edge=objective.network.receptive_field,
-        device=device,
+        materials, settings, edge=objective.network.receptive_field, device=device
     )
     return PatchSteps(settings, objective, optimizer, patches, **options)

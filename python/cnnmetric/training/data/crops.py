@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,32 +18,18 @@ from cnnmetric.training.data.geometry import random_rotations
 from cnnmetric.training.data.interpolation import extract
 from cnnmetric.training.data.interpolation import patch_offsets
 from cnnmetric.training.data.material import Material
-from cnnmetric.training.data.rendering import render_pair
+from cnnmetric.training.data.rendered import SLOTS
+from cnnmetric.training.data.rendered import RenderedPairs
 from cnnmetric.training.settings import TrainingSettings
 
 # No more than so many voxels of anatomy are kept to draw the crops' centres from.
 MAX_CENTRES = 200_000
 # SD of a crop's centre about such a voxel, so that borders are seen from both sides.
 CENTRE_SPREAD = 2.0
-# Pairs made from label maps that are in use at a time; one is replaced every so many steps.
-RENDERED, RENDER_EVERY = 6, 12
+# One of the pairs made from label maps is replaced every so many steps.
+RENDER_EVERY = 12
 # Knots of the random intensity map, and its lowest value away from 0.
 KNOTS, LOWEST = (2, 6), 0.03
-
-
-def rendered_version(step: int, slot: int) -> int:
-    """Return which pair a slot shows at a step; the slots change in turn, each in its own time."""
-    return (step + slot * RENDER_EVERY) // (RENDERED * RENDER_EVERY)
-
-
-def rendered_numbers(
-    settings: TrainingSettings, material: int, slot: int, version: int
-) -> np.random.Generator:
-    """Return the random numbers that a slot's pair is made with."""
-    # The last number keeps these streams apart from the steps'.
-    return np.random.default_rng(
-        np.random.SeedSequence([settings.seed, slot, version, material + 1])
-    )
 
 
 @dataclass(frozen=True)
@@ -84,7 +71,17 @@ class CropSampler(Dataset[torch.Tensor]):
         ]
         weights = np.array([item.weight for item in materials])
         self._shares = np.cumsum(weights / weights.sum())[:-1]
-        self._rendered: dict[tuple[int, int, int], _Source] = {}
+        self._rendered = {
+            number: RenderedPairs(
+                [torch.from_numpy(labels) for labels in item.label_maps],
+                seed=settings.seed,
+                material=number,
+                every=RENDER_EVERY,
+                prepare=partial(_source, seed=settings.seed),
+            )
+            for number, item in enumerate(materials)
+            if item.kind == "synthetic"
+        }
         self._offsets = patch_offsets(settings.crop_edge, settings.dimension)
 
     def __len__(self) -> int:
@@ -112,22 +109,9 @@ class CropSampler(Dataset[torch.Tensor]):
         if len(self._materials) > 1:
             chosen = int(np.searchsorted(self._shares, rng.random(), side="right"))
         if self._materials[chosen].kind == "synthetic":
-            return self._render(chosen, int(rng.integers(RENDERED)), step)
+            return self._rendered[chosen].at(step, int(rng.integers(SLOTS)))
         images = self._images[chosen]
         return images[rng.integers(len(images))]
-
-    def _render(self, material: int, slot: int, step: int) -> _Source:
-        """Return what a slot shows at a step."""
-        version = rendered_version(step, slot)
-        if (material, slot, version) not in self._rendered:
-            rng = rendered_numbers(self._settings, material, slot, version)
-            label_maps = self._materials[material].label_maps
-            labels = torch.from_numpy(label_maps[int(rng.integers(len(label_maps)))])
-            self._rendered.pop((material, slot, version - 1), None)
-            self._rendered[material, slot, version] = _source(
-                render_pair(labels, rng), self._settings.seed
-            )
-        return self._rendered[material, slot, version]
 
     def _draw(self, rng: np.random.Generator, source: _Source, crop: torch.Tensor) -> None:
         settings = self._settings

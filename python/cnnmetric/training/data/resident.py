@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 
 from cnnmetric.training.data.aligned_pair import FOREGROUND
-from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.device_random import between
 from cnnmetric.training.data.device_random import directions
 from cnnmetric.training.data.device_random import log_between
@@ -22,9 +21,11 @@ from cnnmetric.training.data.device_random import rotations
 from cnnmetric.training.data.device_random import stretches
 from cnnmetric.training.data.device_random import uniform
 from cnnmetric.training.data.interpolation import patch_offsets
+from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.near_misses import grade
 from cnnmetric.training.data.near_misses import near_miss_lengths
-from cnnmetric.training.data.resident_images import ResidentImages
+from cnnmetric.training.data.resident_materials import ResidentMaterials
+from cnnmetric.training.data.sampling import RENDER_EVERY
 from cnnmetric.training.loss import ALIGNED
 from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.settings import TrainingSettings
@@ -61,8 +62,8 @@ class ResidentSampler:
 
     Parameters
     ----------
-    pairs
-        The images.
+    materials
+        Images and label maps to choose from.
     settings
         Batch size, and the ranges of the transforms.
     edge
@@ -73,7 +74,7 @@ class ResidentSampler:
 
     def __init__(
         self,
-        pairs: Sequence[AlignedPair],
+        materials: Sequence[Material],
         settings: TrainingSettings,
         *,
         edge: int,
@@ -82,15 +83,17 @@ class ResidentSampler:
         self._settings = settings
         self._edge = edge
         self._dimension = settings.dimension
-        self._images = ResidentImages(
-            [pair.images.shape[1:] for pair in pairs],
-            device=device,
+        self._materials = ResidentMaterials(
+            materials, seed=settings.seed, every=RENDER_EVERY, device=device
         )
-        for number, pair in enumerate(pairs):
-            self._images.put(number, pair.images)
+        self._images = self._materials.images
         self._has_outside = self._images.has_outside()
         self._offsets = patch_offsets(edge, self._dimension).to(device)
         self._corners = self._offsets[(self._offsets.abs() > (edge - 1) / 2 - 0.5).all(1)]
+
+    def render(self, step: int) -> None:
+        """Make the pairs of label maps that are shown from this step on, if they are new."""
+        self._materials.render(step)
 
     def draw(
         self, generator: torch.Generator, batches: int = 1
@@ -102,8 +105,7 @@ class ResidentSampler:
         settings = self._settings
         count = settings.batch_size * batches
         labels = torch.where(uniform(generator, count) < 0.5, ALIGNED, MISALIGNED)
-        last = len(self._images.sizes) - 1  # which rounding must not pass
-        chosen = (uniform(generator, count) * (last + 1)).long().clamp(max=last)
+        chosen = self._materials.choose(generator, count)
         aligned = labels == ALIGNED
         near = (uniform(generator, count) < settings.near_miss_fraction) & ~aligned
 

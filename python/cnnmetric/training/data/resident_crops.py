@@ -16,10 +16,8 @@ from cnnmetric.training.data.crops import CENTRE_SPREAD
 from cnnmetric.training.data.crops import KNOTS
 from cnnmetric.training.data.crops import LOWEST
 from cnnmetric.training.data.crops import MAX_CENTRES
-from cnnmetric.training.data.crops import RENDERED
+from cnnmetric.training.data.crops import RENDER_EVERY
 from cnnmetric.training.data.crops import anatomy_in_both
-from cnnmetric.training.data.crops import rendered_numbers
-from cnnmetric.training.data.crops import rendered_version
 from cnnmetric.training.data.device_random import between
 from cnnmetric.training.data.device_random import directions
 from cnnmetric.training.data.device_random import log_between
@@ -29,8 +27,8 @@ from cnnmetric.training.data.device_random import rotations
 from cnnmetric.training.data.device_random import uniform
 from cnnmetric.training.data.interpolation import patch_offsets
 from cnnmetric.training.data.material import Material
-from cnnmetric.training.data.rendering import render_pair
-from cnnmetric.training.data.resident_images import ResidentImages
+from cnnmetric.training.data.resident_materials import ResidentMaterials
+from cnnmetric.training.data.resident_materials import shapes_of
 from cnnmetric.training.settings import TrainingSettings
 
 # Of the three channels of a crop: whose contrast each one has.
@@ -59,44 +57,25 @@ class ResidentCrops:
         self, materials: Sequence[Material], settings: TrainingSettings, *, device: torch.device
     ) -> None:
         self._settings = settings
-        self._materials = materials
         self._device = device
-        self._images = ResidentImages(shapes_of(materials), device=device)
-        count = len(self._images.sizes)
+        count = len(shapes_of(materials))
         self._centres = torch.zeros(count, MAX_CENTRES, settings.dimension, device=device)
         self._counts = torch.ones(count, device=device)
-        total = sum(material.weight for material in materials)
-        shares: list[float] = []
-        recontrast: list[bool] = []
-        self._slots: dict[tuple[int, int], int] = {}  # of material and slot: the image
-        self._labels: dict[int, list[torch.Tensor]] = {}
-        for number, material in enumerate(materials):
-            first = len(shares)
-            for pair in material.pairs:
-                self._put(len(shares), pair.images.to(device))
-                shares.append(material.weight / total / len(material.pairs))
-            if material.kind == "synthetic":
-                self._labels[number] = [
-                    torch.from_numpy(labels).to(device) for labels in material.label_maps
-                ]
-                self._slots |= {(number, slot): first + slot for slot in range(RENDERED)}
-                shares += [material.weight / total / RENDERED] * RENDERED
-            recontrast += [material.kind == "contrast"] * (len(shares) - first)
-        self._shares = torch.tensor(shares, dtype=torch.float64).cumsum(0)[:-1].float().to(device)
+        self._materials = ResidentMaterials(
+            materials,
+            seed=settings.seed,
+            every=RENDER_EVERY,
+            device=device,
+            noticed=self._find_centres,
+        )
+        recontrast = [kind == "contrast" for kind in self._materials.kinds]
         self._recontrast = torch.tensor(recontrast, device=device)
-        self._shown: dict[tuple[int, int], int] = {}
         self._offsets = patch_offsets(settings.crop_edge, settings.dimension).to(device)
         self._contrast_of = torch.tensor(CONTRAST_OF, device=device)
 
     def render(self, step: int) -> None:
         """Make the pairs of label maps that are shown from this step on, if they are new."""
-        for (material, slot), image in self._slots.items():
-            version = rendered_version(step, slot)
-            if self._shown.get((material, slot)) != version:
-                rng = rendered_numbers(self._settings, material, slot, version)
-                maps = self._labels[material]
-                self._put(image, render_pair(maps[int(rng.integers(len(maps)))], rng))
-                self._shown[material, slot] = version
+        self._materials.render(step)
 
     def draw(self, generator: torch.Generator, batches: int = 1) -> torch.Tensor:
         """Return crops ``(B, 3, e, e, e)``, in 2D without the last.
@@ -106,7 +85,7 @@ class ResidentCrops:
         """
         settings = self._settings
         dimension, count = settings.dimension, settings.crops * batches
-        chosen = torch.searchsorted(self._shares, uniform(generator, count), right=True)
+        chosen = self._materials.choose(generator, count)
         matrices = log_between(generator, *settings.scale, count, 1, 1)
         matrices = matrices * rotations(generator, settings.rotation, dimension, count)
         if settings.mirroring:
@@ -128,7 +107,7 @@ class ResidentCrops:
         return crops.view(count, 3, *(settings.crop_edge,) * dimension)
 
     def _at(self, voxels: torch.Tensor, chosen: torch.Tensor, channels: slice) -> torch.Tensor:
-        found = self._images.interpolate(voxels, chosen, channels, outside="zeros")
+        found = self._materials.images.interpolate(voxels, chosen, channels, outside="zeros")
         return found.nan_to_num_()  # NaN is beyond the second image
 
     def _varied(
@@ -167,22 +146,10 @@ class ResidentCrops:
         share = ((crops - low) / (high - low).clamp(min=CLOSEST)).clamp(0, 1)
         return torch.lerp(values.gather(-1, after - 1), values.gather(-1, after), share)
 
-    def _put(self, number: int, images: torch.Tensor) -> None:
+    def _find_centres(self, number: int, images: torch.Tensor) -> None:
         centres = anatomy_in_both(images)
         if len(centres) > MAX_CENTRES:
             kept = torch.arange(MAX_CENTRES, device=self._device)
             centres = centres[kept * len(centres) // MAX_CENTRES]
-        self._images.put(number, images)
         self._centres[number, : len(centres)] = centres.flip(1).float()
         self._counts[number] = len(centres)
-
-
-def shapes_of(materials: Sequence[Material]) -> list[Sequence[int]]:
-    """Return the shapes of all pairs, and of the largest of label maps for each slot."""
-    shapes: list[Sequence[int]] = []
-    for material in materials:
-        shapes += [pair.images.shape[1:] for pair in material.pairs]
-        if material.kind == "synthetic":
-            every = [labels.shape for labels in material.label_maps]
-            shapes += [tuple(map(max, zip(*every, strict=True)))] * RENDERED
-    return shapes

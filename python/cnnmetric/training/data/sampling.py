@@ -18,8 +18,11 @@ from cnnmetric.training.data.geometry import near_misses
 from cnnmetric.training.data.geometry import random_transforms
 from cnnmetric.training.data.interpolation import extract
 from cnnmetric.training.data.interpolation import patch_offsets
+from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.near_misses import grade
 from cnnmetric.training.data.near_misses import near_miss_lengths
+from cnnmetric.training.data.rendered import SLOTS
+from cnnmetric.training.data.rendered import RenderedPairs
 from cnnmetric.training.loss import ALIGNED
 from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.settings import TrainingSettings
@@ -27,6 +30,9 @@ from cnnmetric.training.settings import TrainingSettings
 # How often a patch is drawn anew when it leaves the field of view, as the authors' early code did,
 # or shows no anatomy where it has to.
 MAX_TRIES = 100
+
+# One of the pairs made from label maps is replaced every so many steps.
+RENDER_EVERY = 240
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -44,8 +50,8 @@ class PatchSampler(Dataset[Batch]):
 
     Parameters
     ----------
-    pairs
-        The images.
+    materials
+        Images and label maps to choose from.
     settings
         Seed, batch size, and the ranges of the transforms.
     edge
@@ -59,12 +65,24 @@ class PatchSampler(Dataset[Batch]):
     """
 
     def __init__(
-        self, pairs: Sequence[AlignedPair], settings: TrainingSettings, *, edge: int
+        self, materials: Sequence[Material], settings: TrainingSettings, *, edge: int
     ) -> None:
-        self._pairs = pairs
+        self._materials = materials
         self._settings = settings
         self._edge = edge
-        self._sizes = np.array([tuple(pair.images.shape[:0:-1]) for pair in pairs])
+        weights = np.array([item.weight for item in materials])
+        self._shares = np.cumsum(weights / weights.sum())[:-1]
+        self._rendered = {
+            number: RenderedPairs(
+                [torch.from_numpy(labels) for labels in item.label_maps],
+                seed=settings.seed,
+                material=number,
+                every=RENDER_EVERY,
+                prepare=_rendered_pair,
+            )
+            for number, item in enumerate(materials)
+            if item.kind == "synthetic"
+        }
         self._offsets = patch_offsets(edge, settings.dimension)
         self._check_every_pair()
 
@@ -77,38 +95,59 @@ class PatchSampler(Dataset[Batch]):
         settings = self._settings
         rng = np.random.default_rng(np.random.SeedSequence([settings.seed, step]))
         labels = np.where(rng.random(settings.batch_size) < 0.5, ALIGNED, MISALIGNED)
-        chosen = rng.integers(len(self._pairs), size=settings.batch_size)
-        patches = self._sample(rng, labels, chosen)
+        patches = self._sample(rng, labels, self._choose(rng, step))
         self._vary_intensities(rng, patches)
         return patches, torch.from_numpy(labels.astype(np.float32))
+
+    def _choose(self, rng: np.random.Generator, step: int) -> list[AlignedPair]:
+        """Return the pair of every sample."""
+        count = self._settings.batch_size
+        sizes = [len(item.pairs) or SLOTS for item in self._materials]
+        if len(sizes) == 1:
+            sources, places = np.zeros(count, np.int64), rng.integers(sizes[0], size=count)
+        else:
+            sources = np.searchsorted(self._shares, rng.random(count), side="right")
+            places = rng.integers(np.array(sizes)[sources])
+        return [
+            self._materials[source].pairs[place]
+            if self._materials[source].pairs
+            else self._rendered[source].at(step, place)
+            for source, place in zip(sources.tolist(), places.tolist(), strict=True)
+        ]
 
     def _check_every_pair(self) -> None:
         """Draw a patch from each pair, so that one without room stops the run at its start."""
         rng = np.random.default_rng(self._settings.seed)
-        count = len(self._pairs)
-        self._sample(rng, np.full(count, ALIGNED), np.arange(count))
+        pairs = [pair for material in self._materials for pair in material.pairs]
+        # No pair of a label map shows more than the map.
+        for material in self._materials:
+            for number, labels in enumerate(material.label_maps, 1):
+                shown = torch.from_numpy(labels > 0).float().expand(2, *labels.shape)
+                pairs.append(AlignedPair(images=shown, spacing=1.0, name=f"of label map {number}"))
+        self._sample(rng, np.full(len(pairs), ALIGNED), pairs)
 
     def _sample(
-        self, rng: np.random.Generator, labels: NDArray[np.float64], chosen: NDArray[np.int64]
+        self, rng: np.random.Generator, labels: NDArray[np.float64], pairs: Sequence[AlignedPair]
     ) -> torch.Tensor:
-        """Return patches ``(n, 2, p, p, p)`` with these labels from the pairs chosen.
+        """Return patches ``(n, 2, p, p, p)`` with these labels, one of each pair.
 
         Labels of near misses that are graded are changed in place.
         """
         settings = self._settings
         patches = torch.empty((len(labels), 2) + (self._edge,) * settings.dimension)
+        every = np.array([tuple(pair.images.shape[:0:-1]) for pair in pairs])
         pending = np.arange(len(labels))
         for _ in range(MAX_TRIES):
-            sizes = self._sizes[chosen[pending]]
+            sizes = every[pending]
             first, second, taught = self._draw(rng, labels[pending], sizes)
             inside = first.inside(sizes, self._edge) & second.inside(sizes, self._edge)
             if settings.patch_centres == "anatomy":
                 for place in map(int, np.flatnonzero(inside)):
                     centres = (first.centres[place], second.centres[place])
-                    inside[place] = self._on_anatomy(chosen[pending[place]], centres)
+                    inside[place] = self._on_anatomy(pairs[pending[place]], centres)
             for place in map(int, np.flatnonzero(inside)):
                 index = pending[place]
-                images = self._pairs[chosen[index]].images
+                images = pairs[index].images
                 for channel, transforms in enumerate((first, second)):
                     patches[index, channel] = extract(
                         images[channel : channel + 1],
@@ -122,8 +161,8 @@ class PatchSampler(Dataset[Batch]):
             pending = pending[~inside]
             if not pending.size:
                 return patches
-        pair = self._pairs[chosen[pending[0]]]
-        size = " x ".join(str(n) for n in self._sizes[chosen[pending[0]]])
+        pair = pairs[pending[0]]
+        size = " x ".join(map(str, every[pending[0]]))
         wanted, other = "", "lower --scale"
         if settings.patch_centres == "anatomy":
             wanted, other = " with anatomy at its centre", f"{other} or --patch-centres anywhere"
@@ -134,12 +173,12 @@ class PatchSampler(Dataset[Batch]):
         )
         raise DataError(msg)
 
-    def _on_anatomy(self, pair: int, centres: Sequence[NDArray[np.float64]]) -> bool:
+    def _on_anatomy(self, pair: AlignedPair, centres: Sequence[NDArray[np.float64]]) -> bool:
         """Return whether both images have anatomy at the centre of their patch."""
-        images = self._pairs[pair].images
         voxels = [tuple(np.rint(centre[::-1]).astype(int).tolist()) for centre in centres]
         return all(
-            float(image[voxel]) > FOREGROUND for image, voxel in zip(images, voxels, strict=True)
+            float(image[voxel]) > FOREGROUND
+            for image, voxel in zip(pair.images, voxels, strict=True)
         )
 
     def _draw(
@@ -181,3 +220,7 @@ class PatchSampler(Dataset[Batch]):
             patches.pow_(factors(settings.max_gamma))
         if settings.max_gain > 1:
             patches.mul_(factors(settings.max_gain)).clamp_(max=1)
+
+
+def _rendered_pair(images: torch.Tensor) -> AlignedPair:
+    return AlignedPair(images=images, spacing=1.0, name="made from a label map")
