@@ -3,7 +3,8 @@
 
     python studies/tissue_labels.py pairs.csv --modality FLAIR --out tissues
 
-divides the voxels of each T1 above 0, a brain without skull, by Otsu's thresholds into dark, middle
+divides the voxels of each T1 above 0, a brain without skull (or those that a mask is above 0 in,
+``--within``), by Otsu's thresholds into dark, middle
 and bright ones: about liquor, grey and white matter. It writes these label maps, ``subjects.csv``,
 and ``registrations.csv`` for `python -m cnnmetric.evaluate`: the other image of every subject that
 has one, moving, with the T1 of every other subject. The registration never sees the moving T1, and
@@ -48,6 +49,9 @@ class TissueSettings(Settings):
         "T1",
         help_text="column of the fixed image, aligned with T1; subjects without one are left out",
     )
+    within: str = setting(
+        "", help_text="column of masks or label maps on the grid of T1: only their voxels count"
+    )
     out: Path = setting(help_text="folder to write into")
 
 
@@ -61,7 +65,8 @@ def run(settings: TissueSettings) -> None:
     """Write label maps and tables."""
     modality, folder = settings.modality, settings.pairs.parent.resolve()
     columns = list(dict.fromkeys(["T1", settings.fixed, modality]))
-    known = read_table(settings.pairs, role="pairs", columns=["subject", *columns])
+    masks = [settings.within] if settings.within else []
+    known = read_table(settings.pairs, role="pairs", columns=["subject", *columns, *masks])
     moving = [row["subject"] for row in known if row[modality]]
     if not moving:
         msg = f"{settings.pairs} has no image in the column {modality}; choose another --modality"
@@ -70,7 +75,7 @@ def run(settings: TissueSettings) -> None:
     rows = []
     for row in known:
         labels = (settings.out / f"{row['subject']}-tissues.nii.gz").resolve()
-        write_tissues(folder / row["T1"], labels)
+        write_tissues(folder / row["T1"], labels, *(folder / row[column] for column in masks))
         images = [folder / row[column] if row[column] else "" for column in columns]
         rows.append([row["subject"], *images, labels])
     write_table(settings.out / "subjects.csv", ["subject", *columns, "labels"], rows)
@@ -86,10 +91,16 @@ def run(settings: TissueSettings) -> None:
     )
 
 
-def write_tissues(image: Path, labels: Path) -> None:
+def write_tissues(image: Path, labels: Path, mask: Path | None = None) -> None:
     """Write 1, 2 and 3 for dark, middle and bright voxels of a T1 image, and 0 outside."""
     head = read_image(image)
     values = itk.array_from_image(head)
+    if mask is not None:
+        inside = itk.array_from_image(read_image(mask))
+        if inside.shape != values.shape:
+            msg = f"{mask} has another grid than {image}; resample it, or choose another --within"
+            raise DataError(msg)
+        values = np.where(inside > 0, values, 0)
     brain = itk.image_from_array(values[values > 0][None])
     otsu = itk.OtsuMultipleThresholdsImageFilter.New(
         brain, NumberOfThresholds=2, NumberOfHistogramBins=_BINS

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import itk
 import numpy as np
+import pytest
 
 from support.training_images import write_image
 from tissue_labels import main
@@ -59,3 +60,25 @@ def test_another_image_can_be_the_fixed_one(tmp_path: Path) -> None:
     header, first = (tmp_path / "out" / "subjects.csv").read_text().splitlines()[:2]
     assert header == "subject,T1,T2,PD,labels"
     assert first.count("a.nii.gz") == 3
+
+
+def test_only_what_lies_within_a_mask_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = np.full((8, 9, 10), 90, np.float32)  # what is no brain is brighter
+    mask = np.zeros(image.shape, np.int16)
+    mask[2:6, 2:7, 2:8] = 7
+    image[2:6, 2:7, 2:8] = np.array([10, 20, 30])[np.arange(6) // 2]
+    write_image(tmp_path / "a.nii.gz", image)
+    write_image(tmp_path / "mask.nii.gz", mask)
+    table = tmp_path / "pairs.csv"
+    table.write_text("subject,T1,PD,brain\na,a.nii.gz,a.nii.gz,mask.nii.gz\n")
+    run(table, tmp_path / "out", "--within", "brain")
+    found = itk.array_from_image(itk.imread(tmp_path / "out" / "a-tissues.nii.gz"))
+    assert (found[mask == 0] == 0).all()
+    assert (found[mask > 0].reshape(-1, 6) == [1, 1, 2, 2, 3, 3]).all()
+
+    write_image(tmp_path / "mask.nii.gz", mask[1:])
+    words = ["--modality", "PD", "--within", "brain", "--out", str(tmp_path / "out")]
+    assert main([str(table), *words]) == 1
+    assert "mask.nii.gz has another grid than" in capsys.readouterr().err
