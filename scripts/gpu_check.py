@@ -10,7 +10,8 @@
 ``gpu`` are all that has to be brought there. ``train`` trains a network for each of the variants,
 files of ``studies/options`` joined by "+", all side by side, in as many steps as fit into the
 minutes, and goes on with the checkpoints that it finds in ``--out``. There it writes checkpoints,
-curves and a table of speeds.
+curves and a table of speeds; with ``--averages`` also VARIANT-averaged.checkpoint.pt, the mean of
+the weights over the second half of the steps, or since the run was taken up.
 
 Beside PyTorch, ``train`` needs rich, rich-argparse, shtab, tqdm, onnx and SciPy.
 """
@@ -62,6 +63,8 @@ CHUNK = 240 if torch.cuda.is_available() else 2
 SAVE_EVERY = 60.0  # seconds
 # Of the time that is left, what training plans with.
 PLANNED = 0.93
+# Of the steps, those whose weights are averaged; and what follows a variant's name then.
+AVERAGED, AVERAGES = 0.5, "-averaged"
 # Steps, and processes, by which sampling on the host is measured.
 HOST_STEPS, HOST_PROCESSES = ((50, 150), 12) if torch.cuda.is_available() else ((1, 2), 1)
 
@@ -90,6 +93,7 @@ class TrainSettings(Settings):
     minutes: float = setting(8.0, help_text="time for everything", above=0)
     without: tuple[str, ...] = setting((), help_text="subjects that are not trained on")
     measure: bool = setting(True, help_text="measure speeds before")
+    averages: bool = setting(False, help_text="write averaged weights, too")
     steps: int = setting(0, help_text="most steps of each; 0: as its options say", minimum=0)
     least: int = setting(
         0, help_text="fewest steps of each; the last variants are left out for it", minimum=0
@@ -174,6 +178,9 @@ class Run:
         self.steps = resident_steps(self.settings, objective, self.optimizer, materials, **options)
         self.hashes = packed.hashes(self.settings)
         self.measuring = False
+        self.weights: list[torch.Tensor] = list(objective.network.parameters())
+        self.sums = [torch.zeros_like(weight) for weight in self.weights]
+        self.summed = 0
 
     @property
     def left(self) -> int:
@@ -199,6 +206,10 @@ class Run:
         losses, accuracies = self.steps.finish()
         self.progress.losses += losses
         self.progress.accuracies += accuracies
+        if self.progress.step > (1 - AVERAGED) * self.settings.steps:
+            self.summed += 1
+            with torch.no_grad():
+                torch._foreach_add_(self.sums, self.weights)
 
     def save(self, out: Path) -> None:
         """Write checkpoint and curve."""
@@ -209,6 +220,16 @@ class Run:
             for end in range(CHUNK, self.progress.step + 1, CHUNK):
                 rows = self.progress.losses, self.progress.accuracies
                 writer.writerow([end, *(f"{np.mean(row[end - CHUNK : end]):.5f}" for row in rows)])
+
+    def save_averages(self) -> None:
+        """Write the checkpoint of averaged weights; the network has them from here on."""
+        if self.summed:
+            with torch.no_grad():
+                for weight, total in zip(self.weights, self.sums, strict=True):
+                    weight.copy_(total / self.summed)
+            out = self.settings.out
+            there = replace(self.settings, out=out.with_name(f"{out.stem}{AVERAGES}.onnx"))
+            checkpoint.save(there, self.objective.network, self.optimizer, self.progress)
 
 
 def device_name() -> str:
@@ -337,14 +358,18 @@ def train(settings: TrainSettings) -> None:
                 print(f"{now - begun:.0f} s, {run.name}: {run.progress.step} {np.mean(last):.4f}")
     for run in runs:
         run.save(out)
+        if settings.averages:
+            run.save_averages()
 
 
 def export(settings: ExportSettings) -> None:
     """Write a variant's model, run record and curve."""
     from cnnmetric.training.loop import export as export_run
 
-    variant = settings.checkpoint.name.removesuffix(".checkpoint.pt")
-    training = with_saved_steps(variant_settings(variant, settings.checkpoint.parent))
+    name = settings.checkpoint.name.removesuffix(".checkpoint.pt")
+    folder = settings.checkpoint.parent
+    training = variant_settings(name.removesuffix(AVERAGES), folder)
+    training = with_saved_steps(replace(training, out=folder / f"{name}.onnx"))
     objective = objective_of(training)
     progress = checkpoint.load(training, objective.network, objective.optimizer())
     names = replace(training, out=settings.out, record_names=True)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+import gpu_check
+import packed_images
 from cnnmetric import DissimilarityNetwork
 from support.training_images import anatomy
 from support.training_images import render
@@ -88,6 +90,27 @@ def test_train_and_export_what_was_packed(packed: Path, tmp_path: Path) -> None:
     record = json.loads(model.with_suffix(".json").read_text())
     assert record["settings"]["steps"] == 4
     assert record["settings"]["near_miss_labels"] == "graded"
+
+
+@pytest.mark.slow
+def test_weights_of_the_second_half_are_averaged(packed: Path, tmp_path: Path) -> None:
+    run = gpu_check.Run("base", tmp_path, packed_images.unpack(packed))
+    run.plan(8, 1.0)
+    seen = []
+    while run.left:
+        run.start()
+        run.finish()
+        seen.append(
+            {name: item.clone() for name, item in run.objective.network.state_dict().items()}
+        )
+    assert len(seen) == 4
+    run.save_averages()
+    found = torch.load(tmp_path / "base-averaged.checkpoint.pt", weights_only=True)["network"]
+    for name, value in found.items():
+        torch.testing.assert_close(value, (seen[2][name] + seen[3][name]) / 2)
+    assert not all(torch.equal(value, seen[3][name]) for name, value in found.items())
+    call("export", tmp_path / "base-averaged.checkpoint.pt", "--out", tmp_path / "mean.onnx")
+    assert DissimilarityNetwork(tmp_path / "mean.onnx").modalities == ("T1", "T2")
 
 
 def test_training_needs_no_itk(packed: Path, tmp_path: Path) -> None:
