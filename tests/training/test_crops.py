@@ -360,6 +360,7 @@ def test_resume_continues_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monkey
             {"architecture": "unheard-of"},
             "--architecture is unheard-of; give two-channel or pse",
         ),
+        ({"max_stretch": 1.2}, "--max-stretch are not for --architecture self"),
         ({"crops": 0}, "--crops is 0; give 1 or more"),
         ({"crop_edge": 9}, "--crop-edge is 9; give 25 or more"),
         ({"shift": (2.0, 1.0)}, "--shift must have the smaller length first"),

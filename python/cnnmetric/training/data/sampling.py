@@ -119,12 +119,13 @@ class PatchSampler(Dataset[Batch]):
         """Draw a patch from each pair, so that one without room stops the run at its start."""
         rng = np.random.default_rng(self._settings.seed)
         pairs = [pair for material in self._materials for pair in material.pairs]
+        self._sample(rng, np.full(len(pairs), ALIGNED), pairs)
         # No pair of a label map shows more than the map.
         for material in self._materials:
             for number, labels in enumerate(material.label_maps, 1):
                 shown = torch.from_numpy(labels > 0).float().expand(2, *labels.shape)
-                pairs.append(AlignedPair(images=shown, spacing=1.0, name=f"of label map {number}"))
-        self._sample(rng, np.full(len(pairs), ALIGNED), pairs)
+                pair = AlignedPair(images=shown, spacing=1.0, name=f"of label map {number}")
+                self._sample(rng, np.full(1, ALIGNED), [pair])
 
     def _sample(
         self, rng: np.random.Generator, labels: NDArray[np.float64], pairs: Sequence[AlignedPair]
@@ -135,7 +136,8 @@ class PatchSampler(Dataset[Batch]):
         """
         settings = self._settings
         patches = torch.empty((len(labels), 2) + (self._edge,) * settings.dimension)
-        every = np.array([tuple(pair.images.shape[:0:-1]) for pair in pairs])
+        shapes = [pair.images.shape[:0:-1] for pair in pairs]
+        every = np.array(shapes).reshape(-1, settings.dimension)  # also of no pair
         pending = np.arange(len(labels))
         for _ in range(MAX_TRIES):
             sizes = every[pending]
