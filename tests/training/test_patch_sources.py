@@ -16,6 +16,9 @@ from cnnmetric.errors import DataError
 from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.label_maps import load_label_map
 from cnnmetric.training.data.material import Material
+from cnnmetric.training.data.rendered import SLOTS
+from cnnmetric.training.data.rendered import RenderedPairs
+from cnnmetric.training.data.rendered import rendered_of
 from cnnmetric.training.data.resident import ResidentSampler
 from cnnmetric.training.data.sampling import RENDER_EVERY
 from cnnmetric.training.data.sampling import Batch
@@ -95,20 +98,36 @@ def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
     )
 
 
-@both
-def test_one_pair_of_six_is_replaced_at_a_time(kind: str, tmp_path: Path) -> None:
-    def brightest(step: int) -> set[float]:
-        # Without noise or bias every pair would do; the brightest voxels tell them apart.
-        patches, _ = batch(kind, [maps(tmp_path)], tmp_path, step, batch_size=2000)
-        return set(patches.flatten(1).amax(1).round(decimals=5).tolist())
+def test_one_pair_of_six_is_replaced_at_a_time(tmp_path: Path) -> None:
+    def rendered() -> RenderedPairs[torch.Tensor]:
+        made = rendered_of([maps(tmp_path)], seed=3, every=10, prepare=lambda images: images)
+        return made[0]
 
-    # The host draws other places at each step, the other sampler the same ones here.
-    first = brightest(0)
-    if kind == "resident":
-        assert brightest(RENDER_EVERY - 1) == first
-        left = len(first & brightest(RENDER_EVERY)) / len(first)
-        assert 0.5 < left < 1
-    assert len(first & brightest(6 * RENDER_EVERY)) < 0.2 * len(first)
+    kept, passed_on = rendered(), rendered()
+    shown = [kept.at(0, slot) for slot in range(SLOTS)]
+    assert not any(map(torch.equal, shown, shown[1:]))
+    assert len(list(passed_on.changed(0))) == SLOTS
+    assert not list(passed_on.changed(9))
+    for step in range(10, 61, 10):
+        now = [kept.at(step, slot) for slot in range(SLOTS)]
+        new = [slot for slot in range(SLOTS) if not torch.equal(now[slot], shown[slot])]
+        assert len(new) == 1
+        ((slot, images),) = passed_on.changed(step)
+        assert [slot] == new
+        assert torch.equal(images, now[slot])
+        shown = now
+    again = rendered()
+    assert all(torch.equal(again.at(60, slot), shown[slot]) for slot in range(SLOTS))
+
+
+def test_patches_on_the_device_are_of_the_pairs_shown(tmp_path: Path) -> None:
+    patches = [
+        batch("resident", [maps(tmp_path)], tmp_path, step)[0]
+        for step in (0, RENDER_EVERY - 1, RENDER_EVERY)
+    ]
+    assert torch.equal(patches[0], patches[1])
+    changed = (patches[2] != patches[0]).flatten(1).any(1)
+    assert 0 < changed.float().mean() < 0.5  # those of one slot in six
 
 
 def test_both_samplers_draw_the_same_distribution(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from cnnmetric.training.data.geometry import random_rotations
 from cnnmetric.training.data.interpolation import extract
 from cnnmetric.training.data.interpolation import patch_offsets
 from cnnmetric.training.data.material import Material
+from cnnmetric.training.data.material import cumulative_shares
 from cnnmetric.training.data.rendered import SLOTS
-from cnnmetric.training.data.rendered import RenderedPairs
+from cnnmetric.training.data.rendered import rendered_of
 from cnnmetric.training.settings import TrainingSettings
 
 # No more than so many voxels of anatomy are kept to draw the crops' centres from.
@@ -69,19 +70,13 @@ class CropSampler(Dataset[torch.Tensor]):
             [_source(pair.images, settings.seed, item.kind == "contrast") for pair in item.pairs]
             for item in materials
         ]
-        weights = np.array([item.weight for item in materials])
-        self._shares = np.cumsum(weights / weights.sum())[:-1]
-        self._rendered = {
-            number: RenderedPairs(
-                [torch.from_numpy(labels) for labels in item.label_maps],
-                seed=settings.seed,
-                material=number,
-                every=RENDER_EVERY,
-                prepare=partial(_source, seed=settings.seed),
-            )
-            for number, item in enumerate(materials)
-            if item.kind == "synthetic"
-        }
+        self._shares = cumulative_shares(materials)
+        self._rendered = rendered_of(
+            materials,
+            seed=settings.seed,
+            every=RENDER_EVERY,
+            prepare=partial(_source, seed=settings.seed),
+        )
         self._offsets = patch_offsets(settings.crop_edge, settings.dimension)
 
     def __len__(self) -> int:

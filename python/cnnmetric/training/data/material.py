@@ -21,3 +21,9 @@ class Material:
     weight: float = 1.0
     pairs: Sequence[AlignedPair] = ()
     label_maps: Sequence[NDArray[np.int16]] = ()
+
+
+def cumulative_shares(materials: Sequence[Material]) -> NDArray[np.float64]:
+    """Return where each material but the last one ends, if all weights are laid from 0 to 1."""
+    weights = np.array([material.weight for material in materials])
+    return np.asarray(np.cumsum(weights / weights.sum())[:-1])

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.rendering import render_pair
 
 # Pairs that are in use at a time.
@@ -79,3 +80,25 @@ class RenderedPairs(Generic[T]):
         rng = np.random.default_rng(np.random.SeedSequence(numbers))
         labels = self._label_maps[int(rng.integers(len(self._label_maps)))]
         return self._prepare(render_pair(labels, rng))
+
+
+def rendered_of(
+    materials: Sequence[Material],
+    *,
+    seed: int,
+    every: int,
+    prepare: Callable[[torch.Tensor], T],
+    device: torch.device | None = None,
+) -> dict[int, RenderedPairs[T]]:
+    """Return what each material of label maps shows, by its place among the materials."""
+    return {
+        number: RenderedPairs(
+            [torch.from_numpy(labels).to(device) for labels in material.label_maps],
+            seed=seed,
+            material=number,
+            every=every,
+            prepare=prepare,
+        )
+        for number, material in enumerate(materials)
+        if material.kind == "synthetic"
+    }

@@ -11,7 +11,7 @@ import torch
 from cnnmetric.training.data.device_random import uniform
 from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.rendered import SLOTS
-from cnnmetric.training.data.rendered import RenderedPairs
+from cnnmetric.training.data.rendered import rendered_of
 from cnnmetric.training.data.resident_images import ResidentImages
 from cnnmetric.training.data.sources import Kind
 
@@ -54,7 +54,10 @@ class ResidentMaterials:
         self.images = ResidentImages(shapes_of(materials), device=device)
         self.kinds: list[Kind] = []
         self._noticed = noticed
-        self._rendered: list[tuple[int, RenderedPairs[torch.Tensor]]] = []
+        self._rendered = rendered_of(
+            materials, seed=seed, every=every, prepare=lambda images: images, device=device
+        )
+        self._first: dict[int, int] = {}  # of a material of label maps: its first pair
         total = sum(material.weight for material in materials)
         shares: list[float] = []
         for number, material in enumerate(materials):
@@ -63,21 +66,16 @@ class ResidentMaterials:
                 self._put(len(self.kinds), pair.images.to(device))
                 self.kinds.append(material.kind)
             if material.kind == "synthetic":
-                count = SLOTS
-                maps = [torch.from_numpy(labels).to(device) for labels in material.label_maps]
-                rendered = RenderedPairs(
-                    maps, seed=seed, material=number, every=every, prepare=lambda images: images
-                )
-                self._rendered.append((len(self.kinds), rendered))
+                count, self._first[number] = SLOTS, len(self.kinds)
                 self.kinds += [material.kind] * SLOTS
             shares += [material.weight / total / count] * count
         self._shares = torch.tensor(shares, dtype=torch.float64).cumsum(0)[:-1].float().to(device)
 
     def render(self, step: int) -> None:
         """Make the pairs of label maps that are shown from this step on, if they are new."""
-        for first, rendered in self._rendered:
+        for number, rendered in self._rendered.items():
             for slot, images in rendered.changed(step):
-                self._put(first + slot, images)
+                self._put(self._first[number] + slot, images)
 
     def choose(self, generator: torch.Generator, count: int) -> torch.Tensor:
         """Return numbers of pairs ``(count,)``."""

@@ -19,10 +19,11 @@ from cnnmetric.training.data.geometry import random_transforms
 from cnnmetric.training.data.interpolation import extract
 from cnnmetric.training.data.interpolation import patch_offsets
 from cnnmetric.training.data.material import Material
+from cnnmetric.training.data.material import cumulative_shares
 from cnnmetric.training.data.near_misses import grade
 from cnnmetric.training.data.near_misses import near_miss_lengths
 from cnnmetric.training.data.rendered import SLOTS
-from cnnmetric.training.data.rendered import RenderedPairs
+from cnnmetric.training.data.rendered import rendered_of
 from cnnmetric.training.loss import ALIGNED
 from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.settings import TrainingSettings
@@ -70,19 +71,10 @@ class PatchSampler(Dataset[Batch]):
         self._materials = materials
         self._settings = settings
         self._edge = edge
-        weights = np.array([item.weight for item in materials])
-        self._shares = np.cumsum(weights / weights.sum())[:-1]
-        self._rendered = {
-            number: RenderedPairs(
-                [torch.from_numpy(labels) for labels in item.label_maps],
-                seed=settings.seed,
-                material=number,
-                every=RENDER_EVERY,
-                prepare=_rendered_pair,
-            )
-            for number, item in enumerate(materials)
-            if item.kind == "synthetic"
-        }
+        self._shares = cumulative_shares(materials)
+        self._rendered = rendered_of(
+            materials, seed=settings.seed, every=RENDER_EVERY, prepare=_rendered_pair
+        )
         self._offsets = patch_offsets(edge, settings.dimension)
         self._check_every_pair()
 
