@@ -3,12 +3,12 @@
 
     python studies/tissue_labels.py pairs.csv --modality FLAIR --out tissues
 
-divides the voxels of each T1 above 0, a brain without skull (or those that a mask is above 0 in,
-``--within``), by Otsu's thresholds into dark, middle
-and bright ones: about liquor, grey and white matter. It writes these label maps, ``subjects.csv``,
-and ``registrations.csv`` for `python -m cnnmetric.evaluate`: the other image of every subject that
-has one, moving, with the T1 of every other subject. The registration never sees the moving T1, and
-so is judged by what it has not seen. With ``--fixed T2`` the T2 is fixed, and no T1 is seen at all.
+divides the voxels of each T1 above 0, a brain without skull (``--within``: those in a mask), by
+Otsu's thresholds into dark, middle and bright ones: about liquor, grey and white matter. It
+writes these label maps, ``subjects.csv``, and ``registrations.csv`` for `python -m
+cnnmetric.evaluate`: the other image of every subject that has one, moving, with the T1 of every
+other subject. The registration never sees the moving T1, and so is judged by what it has not seen.
+With ``--fixed T2`` the T2 is fixed, and no T1 is seen at all.
 
 Tissues of different subjects meet where the cortex and the ventricles do. They say little of what
 lies within one tissue, as the borders of deep nuclei, and where intensities are uneven they are
@@ -32,6 +32,7 @@ from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import DataError
 from cnnmetric.files.tables import read_table
+from cnnmetric.images.conversion import as_mask
 from cnnmetric.images.files import read_image
 from shared import write_labels
 from shared import write_table
@@ -50,7 +51,7 @@ class TissueSettings(Settings):
         help_text="column of the fixed image, aligned with T1; subjects without one are left out",
     )
     within: str = setting(
-        "", help_text="column of masks or label maps on the grid of T1: only their voxels count"
+        "", help_text="column of masks or label maps of T1: only their voxels count"
     )
     out: Path = setting(help_text="folder to write into")
 
@@ -70,6 +71,16 @@ def run(settings: TissueSettings) -> None:
     moving = [row["subject"] for row in known if row[modality]]
     if not moving:
         msg = f"{settings.pairs} has no image in the column {modality}; choose another --modality"
+        raise DataError(msg)
+    for column in masks:
+        without = [row["subject"] for row in known if not row[column]]
+        if without:
+            msg = f"{settings.pairs} has no {column} of {without[0]}, which --within needs of all"
+            raise DataError(msg)
+    if not any(row[settings.fixed] for row in known):
+        msg = (
+            f"{settings.pairs} has no image in the column {settings.fixed}; choose another --fixed"
+        )
         raise DataError(msg)
     settings.out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -96,11 +107,8 @@ def write_tissues(image: Path, labels: Path, mask: Path | None = None) -> None:
     head = read_image(image)
     values = itk.array_from_image(head)
     if mask is not None:
-        inside = itk.array_from_image(read_image(mask))
-        if inside.shape != values.shape:
-            msg = f"{mask} has another grid than {image}; resample it, or choose another --within"
-            raise DataError(msg)
-        values = np.where(inside > 0, values, 0)
+        inside = as_mask(mask, head, role=f"mask {mask}")
+        values = np.where(itk.array_from_image(inside) > 0, values, 0)
     brain = itk.image_from_array(values[values > 0][None])
     otsu = itk.OtsuMultipleThresholdsImageFilter.New(
         brain, NumberOfThresholds=2, NumberOfHistogramBins=_BINS

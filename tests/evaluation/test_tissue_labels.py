@@ -78,7 +78,28 @@ def test_only_what_lies_within_a_mask_counts(
     assert (found[mask == 0] == 0).all()
     assert (found[mask > 0].reshape(-1, 6) == [1, 1, 2, 2, 3, 3]).all()
 
-    write_image(tmp_path / "mask.nii.gz", mask[1:])
+    # Its header says where a mask lies.
+    moved = itk.imread(tmp_path / "mask.nii.gz")
+    moved.SetOrigin([value + 500 for value in moved.GetOrigin()])
+    itk.imwrite(moved, tmp_path / "mask.nii.gz")
     words = ["--modality", "PD", "--within", "brain", "--out", str(tmp_path / "out")]
     assert main([str(table), *words]) == 1
-    assert "mask.nii.gz has another grid than" in capsys.readouterr().err
+    assert "mask.nii.gz holds no voxel of its image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--within", "brain"], "has no brain of a, which --within needs of all"),
+        (["--fixed", "T2"], "has no image in the column T2; choose another --fixed"),
+    ],
+)
+def test_a_column_that_is_empty_is_named(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text("subject,T1,T2,PD,brain\na,a.nii.gz,,a.nii.gz,\n")
+    out = tmp_path / "out"
+    assert main([str(table), "--modality", "PD", *words, "--out", str(out)]) == 1
+    assert message in capsys.readouterr().err
+    assert not out.exists()
