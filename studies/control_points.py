@@ -4,16 +4,22 @@
     python studies/control_points.py T1.nii.gz T2.nii.gz --models t1t2 t1t2-fine
 
 takes two aligned images of one subject, which the network sees at 1 mm. One control point after the
-other, of those on a lattice inside the brain, moves the second image along x, y and z; the metric
-is computed over all patches that this changes. Prints, for each model, in how many cases the
-minimum lies within 1 mm of the truth, as a Markdown table: of the control point's coefficient, and
-of the displacement that this is for the voxel under it, 0.3 of it.
+other, of those on a lattice inside the anatomy (``--within``: of a mask), moves the second image
+along x, y and z; the metric is computed over all patches that this changes. Prints, for each model,
+in how many cases the minimum lies within 1 mm of the truth, as a Markdown table: of the control
+point's coefficient, and of the displacement that this is for the voxel under it, 0.3 of it.
+
+The last row is mutual information of the same voxels. The last column tells in how many cases a
+model's minimum lies within 1 mm of its: where both agree and neither is right, it is the pair that
+is not aligned there.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +37,14 @@ from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
 from cnnmetric.images.arrays import voxel_axes
+from cnnmetric.images.conversion import as_mask
 from cnnmetric.images.files import read_image
+from cnnmetric.images.files import read_labels
 from cnnmetric.images.warping import resample_image
 from cnnmetric.training.data.aligned_pair import FOREGROUND
+from cnnmetric.training.data.misalignment import normalised_mutual_information
 from cnnmetric.types import Image
 from cnnmetric.types import Volume
 from shared import table_head
@@ -43,6 +53,10 @@ from shared import table_row
 TOLERANCE = 1.0  # mm
 # Share of the control point's neighbourhood that has to be anatomy.
 INSIDE = 0.5
+MUTUAL_INFORMATION = "mutual information"
+
+# Of two arrays of one size, less is better.
+Metric = Callable[[Volume, Volume], float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +66,7 @@ class ControlPointSettings(Settings):
     first: Path = setting(positional=True, help_text="image of the models' first modality")
     second: Path = setting(positional=True, help_text="aligned image of their second modality")
     models: tuple[str, ...] = setting(("t1t2", "t1t2-fine"), help_text="names or .onnx files")
+    within: Path | None = setting(None, help_text="mask or labels in whose voxels points may lie")
     lattice: float = setting(20.0, help_text="distance of the control points", unit="mm", above=0)
     spacing: float = setting(16.0, help_text="of the B-spline", unit="mm", above=0)
     largest: float = setting(8.0, help_text="displacement tried", unit="mm", above=0)
@@ -71,38 +86,59 @@ def report(settings: ControlPointSettings) -> str:
     """Move all control points by all models and return the table."""
     first, second = (read_image(path) for path in (settings.first, settings.second))
     grid = _millimetre_grid(first)
-    fixed = itk.array_from_image(resample_image(first, grid))
-    points = list(_lattice(fixed, settings))
+    fixed, moving = itk.array_from_image(resample_image(first, grid)), itk.array_from_image(second)
+    points = list(_lattice(fixed, _mask(settings, grid), settings))
     if not points:
         msg = f"{settings.first} has no lattice point with anatomy around it; lower --lattice"
         raise DataError(msg)
-    shifts = _shifts(settings)
-    peak = float(_cubic(np.zeros(1))[0]) ** fixed.ndim
-    rows = [
-        table_head(["model", "cases", "coefficient within 1 mm", "voxel within 1 mm", "mean [mm]"])
-    ]
-    for name in settings.models:
-        network = DissimilarityNetwork(name, number_of_threads=settings.threads)
-        moving = network.normalise(itk.array_from_image(second))
-        case = _Case(network, network.normalise(fixed), moving, _to_index(grid, second))
-        found = [
-            shifts[int(np.argmin(_curve(case, point, axis, shifts, settings)))]
-            for point in tqdm(points, desc=name, unit="point", disable=None)
-            for axis in range(fixed.ndim)
-        ]
-        distance = np.abs(found)
-        shares = [f"{np.mean(factor * distance <= TOLERANCE):.0%}" for factor in (1, peak)]
-        rows.append(
-            table_row([Path(name).stem, str(len(found)), *shares, f"{peak * distance.mean():.2f}"])
-        )
-    return "\n".join(rows)
+    networks = {
+        Path(name).stem: DissimilarityNetwork(name, number_of_threads=settings.threads)
+        for name in settings.models
+    }
+    network, *others = networks.values()
+    if any(other.quantiles != network.quantiles for other in others):
+        msg = "--models: these see intensities in different ways; run the study once for each"
+        raise SettingsError(msg)
+    pair = _Pair(network.normalise(fixed), network.normalise(moving), _to_index(grid, second))
+    margin = max(network.receptive_field for network in networks.values()) // 2
+    metrics = {name: _mean_dissimilarity(network) for name, network in networks.items()}
+    metrics[MUTUAL_INFORMATION] = lambda one, other: -normalised_mutual_information(one, other)
+    found: dict[str, list[float]] = {name: [] for name in metrics}
+    for point in tqdm(points, unit="point", disable=None):
+        for axis in range(fixed.ndim):
+            curves = _curves(pair, metrics, point, axis, margin, settings)
+            for name, curve in curves.items():
+                found[name].append(_shifts(settings)[int(np.argmin(curve))])
+    return _table({name: np.array(places) for name, places in found.items()})
+
+
+def _table(found: dict[str, NDArray[np.float64]]) -> str:
+    """Return where the metrics have their minima (mm) as a Markdown table."""
+    peak = float(_cubic(np.zeros(1))[0]) ** 3
+    heads = ["cases", "coefficient within 1 mm", "voxel within 1 mm", "mean [mm]", "as MI"]
+    lines = [table_head(["model", *heads])]
+    for name, places in found.items():
+        distances = (places, peak * places, places - found[MUTUAL_INFORMATION])
+        shares = [f"{np.mean(np.abs(distance) <= TOLERANCE):.0%}" for distance in distances]
+        mean = f"{peak * np.abs(places).mean():.2f}"
+        cells = [str(len(places)), *shares[:2], mean, shares[2]]
+        if name == MUTUAL_INFORMATION:
+            cells[-1] = ""
+        lines.append(table_row([name, *cells]))
+    return "\n".join(lines)
+
+
+def _mean_dissimilarity(network: DissimilarityNetwork) -> Metric:
+    def metric(first: Volume, second: Volume) -> float:
+        return float(network(first, second, normalised=True).mean())
+
+    return metric
 
 
 @dataclass(frozen=True)
-class _Case:
-    """A model, and the pair as it sees it."""
+class _Pair:
+    """Two images as the metrics see them."""
 
-    network: DissimilarityNetwork
     fixed: Volume
     moving: Volume
     # From voxels of the fixed volume to those of the moving one, (z, y, x): matrix and offset.
@@ -133,9 +169,21 @@ def _millimetre_grid(image: Image) -> Image:
     return grid
 
 
-def _lattice(volume: Volume, settings: ControlPointSettings) -> Iterator[tuple[int, ...]]:
-    """Yield voxels of the lattice around which most is anatomy."""
+def _mask(settings: ControlPointSettings, grid: Image) -> NDArray[np.bool_] | None:
+    if settings.within is None:
+        return None
+    mask = as_mask(read_labels(settings.within), grid, role=f"mask {settings.within}")
+    inside: NDArray[np.bool_] = itk.array_from_image(mask) != 0
+    return inside
+
+
+def _lattice(
+    volume: Volume, mask: NDArray[np.bool_] | None, settings: ControlPointSettings
+) -> Iterator[tuple[int, ...]]:
+    """Yield voxels of the lattice, in the mask, around which most is anatomy."""
     anatomy = volume > FOREGROUND * np.quantile(volume, 0.999)
+    if mask is not None:
+        anatomy &= mask
     distance = round(settings.lattice)
     reach = round(settings.spacing)
     axes = [range(length % distance // 2, length, distance) for length in volume.shape]
@@ -150,34 +198,38 @@ def _shifts(settings: ControlPointSettings) -> NDArray[np.float64]:
     return np.linspace(-number, number, 2 * number + 1) * settings.step
 
 
-def _curve(
-    case: _Case,
+def _curves(
+    pair: _Pair,
+    metrics: Mapping[str, Metric],
     point: tuple[int, ...],
     axis: int,
-    shifts: NDArray[np.float64],
+    margin: int,
     settings: ControlPointSettings,
-) -> list[float]:
-    """Return the metric for every displacement (mm) of one control point along an axis."""
-    # What the control point moves, and half a patch beyond.
-    reach = round(2 * settings.spacing) + case.network.receptive_field // 2
+) -> dict[str, list[float]]:
+    """Return the metrics for every displacement (mm) of one control point along an axis.
+
+    They are computed over what the control point moves and a margin, in voxels, beyond.
+    """
+    reach = round(2 * settings.spacing) + margin
     starts = [max(x - reach, 0) for x in point]
-    ends = [min(x + reach + 1, n) for x, n in zip(point, case.fixed.shape, strict=True)]
-    fixed = case.fixed[tuple(map(slice, starts, ends))]
+    ends = [min(x + reach + 1, n) for x, n in zip(point, pair.fixed.shape, strict=True)]
+    fixed = pair.fixed[tuple(map(slice, starts, ends))]
     voxels = np.stack(
         np.meshgrid(*[np.arange(a, b) for a, b in zip(starts, ends, strict=True)], indexing="ij")
     ).astype(np.float64)
     weight = np.ones(fixed.shape)
     for places, centre in zip(voxels, point, strict=True):
         weight *= _cubic(np.abs(places - centre) / settings.spacing)
-    matrix, offset = case.to_index
-    values = []
-    for shift in shifts:
+    matrix, offset = pair.to_index
+    curves: dict[str, list[float]] = {name: [] for name in metrics}
+    for shift in _shifts(settings):
         moved = voxels.copy()
         moved[axis] += shift * weight
         places = np.tensordot(matrix, moved, 1) + offset[:, None, None, None]
-        warped = map_coordinates(case.moving, places, order=1, mode="nearest")
-        values.append(float(case.network(fixed, warped, normalised=True).mean()))
-    return values
+        warped = map_coordinates(pair.moving, places, order=1, mode="nearest")
+        for name, metric in metrics.items():
+            curves[name].append(metric(fixed, warped))
+    return curves
 
 
 def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
