@@ -89,10 +89,11 @@ def report(settings: ControlPointSettings) -> str:
     fixed, moving = itk.array_from_image(resample_image(first, grid)), itk.array_from_image(second)
     points = list(_lattice(fixed, _mask(settings, grid), settings))
     if not points:
-        msg = f"{settings.first} has no lattice point with anatomy around it; lower --lattice"
+        where = f" in {settings.within}" if settings.within else ""
+        msg = f"{settings.first} has no lattice point amid anatomy{where}; lower --lattice"
         raise DataError(msg)
     networks = {
-        Path(name).stem: DissimilarityNetwork(name, number_of_threads=settings.threads)
+        name: DissimilarityNetwork(name, number_of_threads=settings.threads)
         for name in settings.models
     }
     network, *others = networks.values()
@@ -124,7 +125,7 @@ def _table(found: dict[str, NDArray[np.float64]]) -> str:
         cells = [str(len(places)), *shares[:2], mean, shares[2]]
         if name == MUTUAL_INFORMATION:
             cells[-1] = ""
-        lines.append(table_row([name, *cells]))
+        lines.append(table_row([Path(name).stem, *cells]))
     return "\n".join(lines)
 
 
