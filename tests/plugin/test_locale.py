@@ -61,7 +61,10 @@ def german(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return an environment in which de_DE exists."""
     localedef = shutil.which("localedef")
     if localedef is None:
-        pytest.skip("needs a locale with a decimal comma, and no localedef is here to make one")
+        pytest.skip(
+            "needs a locale with a decimal comma, and no localedef is here to make one "
+            "(Debian: apt-get install libc-bin)"
+        )
     folder = tmp_path_factory.mktemp("locales")
     command = [localedef, "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")]
     # It warns, and returns 1, about what this test does not need.
