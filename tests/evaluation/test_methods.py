@@ -18,6 +18,7 @@ from cnnmetric.evaluation import names
 from cnnmetric.evaluation import presets
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.convex_adam import in_mm
+from cnnmetric.evaluation.methods.elastix import ParameterFiles
 from cnnmetric.evaluation.methods.greedy import Greedy
 from cnnmetric.evaluation.methods.mind import NEIGHBOURS
 from cnnmetric.evaluation.methods.mind import mind
@@ -232,6 +233,26 @@ def test_the_papers_preset_runs(
     before = score_before(pair, None)["dice"]
     assert score(pair, found[-1], None)["dice"] > before + 0.03
     assert itk.array_view_from_image(pair.fixed).shape == found[-1].displacement.shape[:3]
+
+
+def test_files_of_the_users_own_keep_the_model_that_they_name(tmp_path: Path) -> None:
+    named, unnamed, other = (tmp_path / f"{name}.txt" for name in ("named", "unnamed", "other"))
+    metric = '(Metric "CNNMetric")\n(CNNMetricBlockSize 27)\n'
+    named.write_text(f'{metric}(CNNMetricModel "any" "t1t2-fast")\n')
+    unnamed.write_text(metric)
+    other.write_text('(Metric "AdvancedMattesMutualInformation")\n')
+    method = methods.find("mine", [f"mine={named},{unnamed},{other}"])
+    pair = shifted_pair(SHIFT, modalities=("T1", "T2"))
+    task = task_of(pair, tmp_path, model="t1t2", fixed_modality="T2")
+    assert isinstance(method, ParameterFiles)
+    stages = {name: dict(found.GetParameterMap(0)) for name, found in method.stages(task)}
+    assert list(stages) == ["named", "unnamed", "other"]
+    assert stages["named"]["CNNMetricModel"] == ("any", "t1t2-fast")
+    assert stages["unnamed"]["CNNMetricModel"] == ("t1t2",)
+    for name in ("named", "unnamed"):
+        assert stages[name]["CNNMetricFixedModality"] == ("T2",)
+        assert stages[name]["CNNMetricBlockSize"] == ("27",)
+    assert not any(name.startswith("CNNMetric") for name in stages["other"])
 
 
 def test_names_on_the_command_line_are_those_of_the_methods_and_presets() -> None:

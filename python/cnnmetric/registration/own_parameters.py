@@ -28,7 +28,7 @@ _KINDS = (
 )
 
 
-def read_all(given: Any) -> Maps:
+def read_all(given: Any, *, need_the_metric: bool = True) -> Maps:
     """Return what the user gives as parameter maps, each of them a stage.
 
     Parameters
@@ -36,13 +36,15 @@ def read_all(given: Any) -> Maps:
     given
         A file, a dictionary, an ``itk.ParameterObject``, or a sequence of these. A stage is called
         as its file without the extension, otherwise as its transform.
+    need_the_metric
+        Whether maps of which none asks for CNNMetric are refused.
 
     Raises
     ------
     DataError
         If a file is missing or cannot be read, or a text is no UTF-8.
     SettingsError
-        If something is of none of these kinds, or no map asks for CNNMetric.
+        If something is of none of these kinds, or no map asks for CNNMetric where one has to.
     """
     single = isinstance(given, (str, Path, Mapping, itk.ParameterObject))
     if not single and not isinstance(given, Sequence):
@@ -51,7 +53,7 @@ def read_all(given: Any) -> Maps:
     maps = [stage for one in ([given] if single else given) for stage in _maps_of(one)]
     for _, values in maps:
         _check_texts(values)
-    if maps and not any(uses_the_metric(values) for _, values in maps):
+    if need_the_metric and maps and not any(uses_the_metric(values) for _, values in maps):
         msg = (
             'no parameter map has (Metric "CNNMetric"); add it to one of them, or register with '
             "elastix alone (itk.elastix_registration_method)"

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import itk
-
 from cnnmetric.evaluation import presets
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
 from cnnmetric.images import warping
 from cnnmetric.images.masks import foreground_mask
+from cnnmetric.plugin.components import uses_the_metric
+from cnnmetric.registration import own_parameters
 from cnnmetric.registration import parameter_files
 from cnnmetric.registration.stages import run_stages
 from cnnmetric.types import Image
@@ -105,9 +105,11 @@ class CNN(ElastixMethod):
     name = "cnn"
 
     def parameters(self, task: Task, stage: str) -> ParameterObject:
-        """Name the model and say which image is which."""
+        """Name the model, if one was asked for, and say which image is which."""
         found = presets.parameters(task.preset, "cnn", stage, task.fixed)
-        name_model(found, task)
+        if task.model:
+            parameter_files.choose_model(found, task.model)
+        found.SetParameter("CNNMetricFixedModality", task.fixed_modality)
         return found
 
 
@@ -128,14 +130,18 @@ class ParameterFiles(ElastixMethod):
         self._files = files
 
     def stages(self, task: Task) -> list[tuple[str, ParameterObject]]:
-        """Read the files; where one has the learned metric, say which image is which."""
+        """Read the files; where one has the learned metric, say which image is which.
+
+        A model that a file names stays; `Task.model` is for those that name none.
+        """
+        defaults = {"CNNMetricModel": task.model} if task.model else {}
+        maps = own_parameters.read_all(self._files, need_the_metric=False)
         found = []
-        for file in self._files:
-            parameters = itk.ParameterObject.New()
-            parameters.AddParameterFile(str(file))
-            if "CNNMetric" in parameters.GetParameter(0, "Metric"):
-                name_model(parameters, task)
-            found.append((file.stem, parameters))
+        for name, values in own_parameters.completed(maps, defaults, initial=False):
+            parameters = own_parameters.as_object(values)
+            if uses_the_metric(values):
+                parameters.SetParameter("CNNMetricFixedModality", task.fixed_modality)
+            found.append((name, parameters))
         return found
 
 
@@ -144,10 +150,3 @@ def is_linear(parameters: ParameterObject) -> bool:
     (transform,) = parameters.GetParameter(0, "Transform")
     linear = ("Translation", "Euler", "Similarity", "Affine")
     return str(transform).startswith(linear)
-
-
-def name_model(parameters: ParameterObject, task: Task) -> None:
-    """Set the model, if one was asked for, and what the fixed image shows."""
-    if task.model:
-        parameter_files.choose_model(parameters, task.model)
-    parameters.SetParameter("CNNMetricFixedModality", task.fixed_modality)
