@@ -68,8 +68,8 @@ class TrainingOptions(Settings):
     )
     training_pairs: int = setting(
         0,
-        help_text="train on the first so many pairs of the table and validate on the others; 0 "
-        "leaves that to --hold-out",
+        help_text="train on the first so many pairs of the table, with all of their subjects, and "
+        "validate on the others; 0 leaves that to --hold-out",
         source="the paper's k",
         minimum=0,
     )
