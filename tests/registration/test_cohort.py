@@ -319,6 +319,19 @@ def test_files_are_relative_to_the_table_and_names_follow_from_them(images: Path
     assert (pair.fixed_mask, pair.moving_mask, pair.initial) == (None, None, None)
 
 
+def test_a_series_of_a_folder_is_an_image_of_the_table(tmp_path: Path) -> None:
+    (tmp_path / "scan").mkdir()
+    (tmp_path / "b.nii").touch()
+    table = write_pairs(tmp_path / "t.csv", "scan#1.2.840,b.nii", header="fixed,moving")
+    (pair,) = read_pairs(table)
+    assert (pair.name, pair.fixed) == ("b_to_scan", tmp_path / "scan#1.2.840")
+    write_pairs(table, "no#1.2,b.nii,scan#1.2", header="fixed,moving,initial")
+    with pytest.raises(DataError) as raised:
+        read_pairs(table)
+    assert "line 2, fixed: there is no file" in str(raised.value)
+    assert "line 2, initial: there is no file" in str(raised.value)  # a transform is no series
+
+
 def test_arguments_are_checked_before_anything_runs(
     images: Path,
     difference_model: Path,

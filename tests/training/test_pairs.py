@@ -235,9 +235,30 @@ def test_dicom_series_are_folders(tmp_path: Path) -> None:
 def test_folders_without_one_series(tmp_path: Path) -> None:
     other = write_image(tmp_path / "T2.mha", blobs((12, 13, 14)), spacing=(1.5, 1.5, 1.5))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty holds no DICOM series and must hold one"):
+    with pytest.raises(DataError, match="empty holds no DICOM series; name an image file"):
         load(tmp_path, tmp_path / "empty", other)
     for uid in ("1.2.3.4", "1.2.3.5"):
         folder = write_series(tmp_path / "T1", blobs((12, 13, 14)), spacing=[1.5] * 3, uid=uid)
-    with pytest.raises(DataError, match="T1 holds 2 DICOM series"):
+    with pytest.raises(DataError, match="T1 holds 2 DICOM series, of which one is meant"):
         load(tmp_path, folder, other)
+
+
+def test_a_series_of_several_is_named_in_the_table(tmp_path: Path) -> None:
+    for uid, sign in (("1.2.3.4", 1), ("1.2.3.5", -1)):
+        array = sign * np.round(blobs((12, 13, 14)))
+        write_series(tmp_path / "scan", array, spacing=[1.5] * 3, uid=uid)
+    (tmp_path / "pairs.csv").write_text("subject,T1,T2\na,scan#1.2.3.4,scan#1.2.3.5\n")
+    (files,) = read_pairs(tmp_path / "pairs.csv", BOTH)
+    pair = load_pair(files, settings(tmp_path, **PLAIN))
+    torch.testing.assert_close(pair.images[0], 1 - pair.images[1], atol=1e-6, rtol=0)
+    assert len(set(hashes([files]).values())) == 2  # or the cache would take one for the other
+    (tmp_path / "pairs.csv").write_text("subject,T1,T2\na,none#1.2,scan#1.2.3.5\n")
+    with pytest.raises(DataError, match=r"names files that do not exist: \S*none#1\.2; correct"):
+        read_pairs(tmp_path / "pairs.csv", BOTH)
+
+
+def test_a_series_without_one_of_its_slices_is_not_trained_on(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "T1", blobs((12, 13, 14)), spacing=[1.5] * 3)
+    sorted(folder.iterdir())[5].unlink()
+    with pytest.raises(DataError, match=r"slices of \S*T1 are not evenly spaced.*is a file miss"):
+        load(tmp_path, folder, folder)

@@ -22,8 +22,17 @@ _MOST_UNEVEN = 0.1  # mm
 
 def names_series(path: Path) -> bool:
     """Tell whether a path is a folder, or a folder and a series of it, as ``scans#1.2.840``."""
-    folder, _ = _split(path)
-    return folder.is_dir()
+    return without_series(path).is_dir()
+
+
+def image_exists(path: Path) -> bool:
+    """Tell whether there is a file, a folder, or the folder of a series that a path names."""
+    return path.exists() or names_series(path)
+
+
+def without_series(path: Path) -> Path:
+    """Return the folder of a path that names a series of it; any other path as it is."""
+    return _split(path)[0]
 
 
 def read_series(path: Path, pixel_type: Any) -> Image:
@@ -47,6 +56,17 @@ def read_series(path: Path, pixel_type: Any) -> Image:
         If there is no series or another than that named, if there are several, or if a slice is
         missing.
     """
+    return _read(path, series_files(path), pixel_type)
+
+
+def series_files(path: Path) -> list[str]:
+    """Return the files of the series that :func:`read_series` reads, slice by slice.
+
+    Raises
+    ------
+    DataError
+        If there is no series or another than that named, or if there are several.
+    """
     folder, wanted = _split(path)
     names = itk.GDCMSeriesFileNames.New()
     names.SetUseSeriesDetails(True)  # an image per contrast, orientation and size
@@ -68,7 +88,7 @@ def read_series(path: Path, pixel_type: Any) -> Image:
             f"'{folder}{_PICK}{next(iter(series))}'"
         )
         raise DataError(msg)
-    return _read(path, series[chosen[0]], pixel_type)
+    return series[chosen[0]]
 
 
 def _split(path: Path) -> tuple[Path, str]:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 from cnnmetric.errors import DataError
 from cnnmetric.files.tables import read_table
+from cnnmetric.images.dicom import image_exists
+from cnnmetric.images.dicom import without_series
 
 _NAME, _MODALITY = "name", "fixed_modality"
 _REQUIRED = ("fixed", "moving")
-_FILES = (*_REQUIRED, "fixed_mask", "moving_mask", "initial")
+_INITIAL = "initial"
+_FILES = (*_REQUIRED, "fixed_mask", "moving_mask", _INITIAL)
 _COLUMNS = (_NAME, *_FILES, _MODALITY)
 # Of folders; and what else lies beside them.
 _FOLDER_NAME = re.compile(r"[^\W_](?:[\w .+=,@()-]*[^\W])?")
@@ -110,7 +113,9 @@ def _faults(pair: Pair, pairs: list[Pair]) -> Iterator[str]:
         return
     for name in _FILES:
         file = getattr(pair, name)
-        if file is not None and not file.exists():
+        # A transform is no image, of which a folder may hold several.
+        there = Path.exists if name == _INITIAL else image_exists
+        if file is not None and not there(file):
             yield f"{place}, {name}: there is no file {file}"
     if not _FOLDER_NAME.fullmatch(pair.name) or pair.name.lower() in _TAKEN:
         yield (
@@ -126,4 +131,4 @@ def _faults(pair: Pair, pairs: list[Pair]) -> Iterator[str]:
 
 
 def _stem(file: Path) -> str:
-    return Path(file.name.removesuffix(".gz")).stem
+    return Path(without_series(file).name.removesuffix(".gz")).stem

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 from cnnmetric.files.tables import read_table
+from cnnmetric.images.dicom import image_exists
+from cnnmetric.images.dicom import names_series
+from cnnmetric.images.dicom import series_files
 from cnnmetric.images.files import read_image
 from cnnmetric.metric.normalisation import normalise
 from cnnmetric.metric.normalisation import quantile_range
@@ -43,7 +46,7 @@ class PairFiles:
     paths
         Where they are.
     subject
-        As in the table's first column, or the first name.
+        As in the table's first column, or the row's first name.
     label
         What to call the pair where no name may be seen, such as ``"pair 1"``.
     """
@@ -81,7 +84,7 @@ def read_pairs(table: Path, modalities: tuple[str, ...]) -> list[PairFiles]:
         head = next(iter(row))
         columns = list(row)[1:] if every else modalities
         cells = [row[name] for name in columns if row[name]]
-        subject = row[head] if head not in columns else ""
+        subject = (row[head] if head not in columns else "") or next(iter(cells), "")
         pairs += [_files(table, *names, subject=subject) for names in combinations(cells, 2)]
     if not pairs:
         wanted = "two images" if every else f"both {modalities[0]} and {modalities[1]}"
@@ -124,15 +127,15 @@ def _files(table: Path, first: str, second: str, subject: str = "") -> PairFiles
 
 
 def _check_files(table: Path, pairs: list[PairFiles]) -> None:
-    missing = {str(path): None for pair in pairs for path in pair.paths if not path.exists()}
+    missing = {str(path): None for pair in pairs for path in pair.paths if not image_exists(path)}
     if missing:
         msg = f"{table} names files that do not exist: {', '.join(missing)}; correct the table"
         raise DataError(msg)
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all files of a folder in the order of their names."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    """Return the SHA-256 of a file, or of all files of a series in the order of their names."""
+    files = sorted(map(Path, series_files(path))) if names_series(path) else [path]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
@@ -175,14 +178,8 @@ def load_pair(files: PairFiles, settings: TrainingSettings) -> AlignedPair:
 
 def _read_normalised(path: Path, settings: TrainingSettings) -> Any:
     """Return the image with intensities in [0, 1]; quantiles are of the file's own voxels."""
-    if path.is_dir():
-        _check_series(path)
     try:
-        image = (
-            itk.imread(str(path), itk.F)
-            if path.is_dir()
-            else read_image(path, dimensions=(2, 3, 4))
-        )
+        image = read_image(path, dimensions=(2, 3, 4))
     except (RuntimeError, TypeError, KeyError, OSError) as error:
         msg = f"cannot read the image {path}: {error}"
         raise DataError(msg) from error
@@ -198,20 +195,6 @@ def _read_normalised(path: Path, settings: TrainingSettings) -> Any:
     )
     array[...] = normalise(array, low=low, high=high)
     return image
-
-
-def _check_series(folder: Path) -> None:
-    """Refuse a folder that does not hold exactly one series of DICOM slices."""
-    names = itk.GDCMSeriesFileNames.New()
-    names.SetUseSeriesDetails(True)
-    names.SetDirectory(str(folder))
-    number = len(names.GetSeriesUIDs())
-    if number != 1:
-        msg = (
-            f"the folder {folder} holds {number or 'no'} DICOM series and must hold one: name a "
-            "folder with the slices of one image, or an image file"
-        )
-        raise DataError(msg)
 
 
 def _check_headers(first: Any, second: Any, files: PairFiles) -> None:
