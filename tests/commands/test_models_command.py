@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cnnmetric.commands.main import main
+from cnnmetric.metric.models import add_model
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin import loading
 from cnnmetric.plugin import package_data
@@ -77,6 +78,37 @@ def test_an_added_model_is_found_by_its_name(
     (tmp_path / "mine.json").unlink()
     assert main(["models", "add", str(file), "--name", "t1-new", "--overwrite"]) == 0
     assert not (user_folder / "t1-new.json").exists()  # of the model before
+
+
+def test_a_model_file_of_any_name_is_installed(
+    difference_model: Path, tmp_path: Path, user_folder: Path
+) -> None:
+    file = Path(shutil.copy(difference_model, tmp_path / "best.bin"))
+    installed = add_model(file, name="mine")
+    assert installed == user_folder / "mine.onnx"
+    assert installed.read_bytes() == file.read_bytes()
+    # Beside it lies what is no model, and was not checked.
+    (tmp_path / "best.onnx").write_text("something else")
+    assert add_model(file, name="mine", overwrite=True).read_bytes() == file.read_bytes()
+    assert DissimilarityNetwork("mine", device="cpu").receptive_field
+
+
+def test_a_model_that_cannot_be_copied_leaves_the_one_before(
+    difference_model: Path, tmp_path: Path, user_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path(shutil.copy(difference_model, tmp_path / "mine.onnx"))
+    record = tmp_path / "mine.json"
+    record.write_text("{}")
+    add_model(file)
+    record.unlink()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        add_model(file, overwrite=True)
+    assert {path.name for path in user_folder.iterdir()} == {"mine.onnx", "mine.json"}
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def add_model(file: Path, *, name: str = "", overwrite: bool = False) -> Path:
     Parameters
     ----------
     file
-        An ``.onnx`` file; the run record ``.json`` beside it is installed, too.
+        Of any name; the run record beside it, which ends in ``.json`` instead, is installed, too.
     name
         What it is to be called; empty for the file's own name.
     overwrite
@@ -100,14 +100,20 @@ def add_model(file: Path, *, name: str = "", overwrite: bool = False) -> Path:
     try_model(file)
     folder = package_data.user_models()
     check_folder(folder, option="folder by the environment variable XDG_DATA_HOME")
-    for suffix in (_RECORD, _SUFFIX):  # the model last: with it, the name is there
-        source, target = file.with_suffix(suffix), folder / f"{called}{suffix}"
-        if source.is_file():
-            with atomic_path(target) as temporary:
-                shutil.copyfile(source, temporary)
-        else:
-            target.unlink(missing_ok=True)  # of the model before
-    return folder / f"{called}{_SUFFIX}"
+    installed = folder / f"{called}{_SUFFIX}"
+    with atomic_path(installed) as temporary:
+        shutil.copyfile(file, temporary)
+        # Before the model takes its name, so that no record is found beside another's model.
+        _install_record(file.with_suffix(_RECORD), installed.with_name(f"{called}{_RECORD}"))
+    return installed
+
+
+def _install_record(source: Path, target: Path) -> None:
+    if source.is_file():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+    else:
+        target.unlink(missing_ok=True)  # of the model before
 
 
 def try_model(file: Path) -> DissimilarityNetwork:
