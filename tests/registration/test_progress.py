@@ -121,6 +121,12 @@ def test_levels_of_a_parameter_map() -> None:
     assert [(level.iterations, level.work) for level in found] == [(30, 2.0 * 33**2), (20, 2178.0)]
 
 
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999", "many"])
+def test_texts_that_are_no_number_are_left_to_elastix(text: str) -> None:
+    names = ("MaximumNumberOfIterations", "NumberOfResolutions", "CNNMetricNumberOfBlocks")
+    assert levels_of({name: [text] for name in names}, 3) == levels_of({}, 3)
+
+
 def test_iterations_say_where_they_are(difference_model: Path, tmp_path: Path) -> None:
     """Two stages: a file, and a dictionary, which may leave out what arguments say."""
     file = write_quick_file(tmp_path)

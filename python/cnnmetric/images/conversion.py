@@ -22,6 +22,7 @@ from cnnmetric.images import warping
 from cnnmetric.images.arrays import floats
 from cnnmetric.images.arrays import image_like
 from cnnmetric.images.arrays import placed
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.images.files import read_image
 from cnnmetric.images.nibabel_images import from_nibabel
 from cnnmetric.images.nibabel_images import to_nibabel
@@ -68,7 +69,7 @@ def as_itk(given: Any, *, role: str, dtype: Any = np.float32) -> Converted:
     ------
     DataError
         If it is none of these, has more than one value a voxel, is neither 2D nor 3D, or holds NaN
-        or infinite values.
+        or infinite values, in its voxels or in its geometry.
     """
     if isinstance(given, (str, Path)):
         image = read_image(given, dimensions=_DIMENSIONS, dtype=dtype)
@@ -91,6 +92,12 @@ def as_itk(given: Any, *, role: str, dtype: Any = np.float32) -> Converted:
     dimension = found.image.GetImageDimension()
     if dimension not in _DIMENSIONS:
         msg = f"the {role} is {dimension}D; a 2D or 3D image is needed"
+        raise DataError(msg)
+    if not _has_a_place(found.image):
+        msg = (
+            f"the {role} has a voxel size, origin or direction that is NaN or infinite; correct "
+            "its header"
+        )
         raise DataError(msg)
     if not np.isfinite(itk.array_view_from_image(found.image)).all():
         msg = f"the {role} has NaN or infinite voxels; replace them, for example by the background"
@@ -151,6 +158,11 @@ def _is_a(module: str, name: str, given: Any) -> bool:
     return library is not None and isinstance(given, getattr(library, name))
 
 
+def _has_a_place(image: Image) -> bool:
+    """Tell whether the geometry of an image is finite; ITK's own checks let NaN through."""
+    return bool(np.isfinite(voxel_axes(image)).all() and np.isfinite(image.GetOrigin()).all())
+
+
 def _is_itk(given: Any) -> bool:
     return hasattr(given, "GetBufferedRegion") and hasattr(given, "GetNameOfClass")
 
@@ -201,11 +213,11 @@ def _from_nibabel(given: Any, role: str, dtype: Any) -> Converted:
 
 
 def _from_array(array: NDArray[Any], spacing: Any, role: str, dtype: Any) -> Converted:
-    sizes = np.asarray(spacing, dtype=float)
-    if sizes.shape != (array.ndim,) or not (sizes > 0).all():
+    sizes = _numbers(spacing)
+    if sizes.shape != (array.ndim,) or not (np.isfinite(sizes) & (sizes > 0)).all():
         msg = (
-            f"the {role} is an array of {array.ndim} axes with the voxel size {spacing}; give one "
-            "size above 0 in mm for every axis, in the order x, y, z"
+            f"the {role} is an array of {array.ndim} axes with the voxel size {spacing!r}; give "
+            "one size above 0 in mm for every axis, finite, as numbers in the order x, y, z"
         )
         raise DataError(msg)
     if array.ndim not in _DIMENSIONS:
@@ -213,3 +225,11 @@ def _from_array(array: NDArray[Any], spacing: Any, role: str, dtype: Any) -> Con
         raise DataError(msg)
     image = placed(floats(array, role, dtype), spacing=sizes)
     return Converted(image=image, dtype=array.dtype, restore=itk.array_from_image)
+
+
+def _numbers(given: Any) -> NDArray[np.float64]:
+    """Return what is given as numbers; none of what is none."""
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.empty(0)

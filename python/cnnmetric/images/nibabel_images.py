@@ -74,13 +74,17 @@ def from_nibabel(given: Any, role: str, dtype: Any) -> Image:
     Raises
     ------
     DataError
-        If it is not 3D, or its axes are not at right angles.
+        If it is not 3D, has no finite affine, or its axes are not at right angles.
     """
     array = np.asanyarray(given.dataobj)
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != 3:
         msg = f"the {role} has the shape {given.shape}; a 3D image is needed"
+        raise DataError(msg)
+    if given.affine is None or not np.isfinite(given.affine).all():
+        what = "no affine" if given.affine is None else "an affine with NaN or infinite numbers"
+        msg = f"the {role} has {what}; correct its header, or give the image a finite affine"
         raise DataError(msg)
     axes = _RAS_TO_LPS @ given.affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)

@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from numbers import Real
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import itk
+import numpy as np
 
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
@@ -44,7 +47,8 @@ def read_all(given: Any, *, need_the_metric: bool = True) -> Maps:
     DataError
         If a file is missing or cannot be read, or a text is no UTF-8.
     SettingsError
-        If something is of none of these kinds, or no map asks for CNNMetric where one has to.
+        If something is of none of these kinds, a value of a dictionary is no text and no number, or
+        no map asks for CNNMetric where one has to.
     """
     single = isinstance(given, (str, Path, Mapping, itk.ParameterObject))
     if not single and not isinstance(given, Sequence):
@@ -66,7 +70,8 @@ def model_of(maps: Maps, default: str) -> str:
     """Return the model that the first of them names; otherwise the default."""
     for _, values in maps:
         for name, value in values.items():
-            if _MODEL.fullmatch(name) and uses_the_metric(values):
+            # Without a value, a parameter counts as not given.
+            if value and _MODEL.fullmatch(name) and uses_the_metric(values):
                 return value[0]
     return default
 
@@ -89,7 +94,8 @@ def completed(maps: Maps, defaults: Mapping[str, str], *, initial: bool) -> Maps
         values = dict(given)
         for key, value in defaults.items():
             pattern = re.compile(rf"(?:Metric\d*)?{key}")
-            if uses_the_metric(values) and not any(map(pattern.fullmatch, values)):
+            said = (name for name, texts in values.items() if texts)
+            if uses_the_metric(values) and not any(map(pattern.fullmatch, said)):
                 values[key] = [value]
         values["WriteResultImage"] = ["false"]
         if initial and place == 0:
@@ -114,14 +120,31 @@ def _maps_of(given: Any) -> Iterator[tuple[str, dict[str, Sequence[str]]]]:
         for held in elastix_transforms.parameter_maps(given):
             yield _name(held), dict(held)
     elif isinstance(given, Mapping):
-        values = {
-            str(name): [value] if isinstance(value, str) else list(map(str, value))
-            for name, value in given.items()
-        }
+        values = {str(name): _texts(str(name), value) for name, value in given.items()}
         yield _name(values), {**values}
     else:
         msg = f"a {type(given).__name__} is among the parameters; {_KINDS}"
         raise SettingsError(msg)
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    """Return the values of a parameter as elastix has them, of one or of several."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    texts = [_text(one) for one in (value if several else [value])]
+    found = [text for text in texts if text is not None]
+    if len(found) < len(texts):
+        msg = f"the parameter {name} is {value!r}; give a text or a number, or a list of them"
+        raise SettingsError(msg)
+    return found
+
+
+def _text(value: Any) -> str | None:
+    """Return one value as elastix has it; None of what is no value."""
+    if isinstance(value, (bool, np.bool_)):
+        return str(value).lower()  # all that elastix takes for true or false
+    return str(value) if isinstance(value, (str, Real, PathLike)) else None
 
 
 def _read(file: Path) -> list[dict[str, Sequence[str]]]:
@@ -153,4 +176,4 @@ def _check_texts(values: Mapping[str, Sequence[str]]) -> None:
 
 
 def _name(values: Mapping[str, Sequence[str]]) -> str:
-    return "".join(values.get("Transform", ["stage"])[:1]).removesuffix("Transform").lower()
+    return (values.get("Transform") or ["stage"])[0].removesuffix("Transform").lower()

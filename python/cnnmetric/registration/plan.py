@@ -63,7 +63,7 @@ def levels_of(parameters: Mapping[str, Sequence[str]], dimension: int) -> tuple[
     def numbers(name: str, default: int) -> list[int]:
         try:
             return [int(float(value)) for value in parameters.get(name, ())] or [default]
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter at infinity
             return [default]
 
     iterations = numbers("MaximumNumberOfIterations", _ITERATIONS)
