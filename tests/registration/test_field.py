@@ -113,6 +113,21 @@ def test_starts_from_an_elastix_transform(fixed: Any, moving: Any, difference_mo
     assert errors(fixed, found).mean() < 0.5 * errors(fixed, 0.0).mean()
 
 
+def test_the_initial_transform_follows_the_field_up_to_the_border(
+    fixed: Any, moving: Any, difference_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift = np.array([3.0, -2.0, 1.0])
+    points = points_of(fixed)
+    monkeypatch.setattr(
+        "cnnmetric.registration.field.deform", lambda *_, **__: np.zeros(points.shape) + shift
+    )
+    start = itk.Euler3DTransform[itk.D].New()
+    start.SetRotation(0.2, -0.3, 0.8)
+    found = register_displacement_field(fixed, moving, initial=start, model=difference_model)
+    expected = warping.map_points(start, (points + shift).reshape(-1, 3)).reshape(points.shape)
+    np.testing.assert_allclose(itk.array_from_image(found), expected - points, atol=1e-4)
+
+
 def test_no_steps_leave_the_initial_transform(
     fixed: Any, moving: Any, difference_model: Path
 ) -> None:

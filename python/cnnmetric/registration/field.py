@@ -131,8 +131,9 @@ def register_displacement_field(
         on_iteration=on_iteration,
     )
     if before is not None:
-        first = warping.displacement_of(before, fixed_image)
-        displacement = warping.composed(displacement, first, fixed_image)
+        transform = warping.displacement_transform(displacement, fixed_image)
+        whole = warping.composite_transform([*transforms, transform], network.dimension)
+        displacement = warping.displacement_of(whole, fixed_image)
     return warping.vector_image(displacement, fixed_image)
 
 
