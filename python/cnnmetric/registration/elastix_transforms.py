@@ -46,6 +46,7 @@ _INITIAL = ("InitialTransformParametersFileName", "InitialTransformParameterFile
 
 _NO_INITIAL = "NoInitialTransform"
 _DIRECTIONS = "UseDirectionCosines"
+_COMBINATION, _COMPOSE = "HowToCombineTransforms", "Compose"  # elastix adds for all other words
 
 
 def to_itk(transform: ParameterObject, fixed: Image) -> list[Transform]:
@@ -56,8 +57,8 @@ def to_itk(transform: ParameterObject, fixed: Image) -> list[Transform]:
     transform
         As elastix returns it, with those before it.
     fixed
-        The fixed image. What has no counterpart in ITK, such as a spline kernel or a recursive
-        B-spline, becomes a displacement field on its grid.
+        The fixed image. What has no counterpart in ITK, such as a spline kernel or a transform
+        that is added to the one before it, becomes a displacement field on its grid.
 
     Raises
     ------
@@ -78,9 +79,15 @@ def to_itk(transform: ParameterObject, fixed: Image) -> list[Transform]:
         msg = "elastix cannot read the transform; give the one that a registration returned"
         raise DataError(msg) from error
     _, *found = itk_transforms(registration)  # without the translation, which is zero
-    if None in found:
+    if None in found or adds(transform):
         return [warping.displacement_transform(sampled(transform, fixed), fixed)]
     return found
+
+
+def adds(transform: ParameterObject) -> bool:
+    """Tell whether one of the transforms is added to those before it, not composed with them."""
+    maps = parameter_maps(transform)[1:]
+    return any((values.get(_COMBINATION) or (_COMPOSE,))[0] != _COMPOSE for values in maps)
 
 
 def uses_directions(transform: ParameterObject) -> bool:
@@ -244,12 +251,13 @@ def write_chain(maps: Sequence[ParameterMap], folder: Path) -> list[Path]:
     for number, given in enumerate(maps):
         before = (str(files[-1].resolve()), files[-1].name) if files else (_NO_INITIAL,) * 2
         values = {
-            "HowToCombineTransforms": ["Compose"],
+            _COMBINATION: [_COMPOSE],
             "ResampleInterpolator": ["FinalBSplineInterpolator"],
             "FinalBSplineInterpolationOrder": ["1"],
             "Resampler": ["DefaultResampler"],
             "DefaultPixelValue": ["0"],
-            **{name: list(value) for name, value in given.items()},
+            # elastix has parameters without a value, which it cannot read.
+            **{name: list(value) for name, value in given.items() if value},
             **{name: [file] for name, file in zip(_INITIAL, before, strict=True)},
             _DIRECTIONS: ["true"],
             "ResultImagePixelType": ["float"],

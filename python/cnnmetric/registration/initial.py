@@ -53,7 +53,8 @@ def initial_transforms(given: Any, fixed: Image, moving: Image) -> tuple[Transfo
     elif isinstance(given, (str, Path)):
         transforms = _read(Path(given), fixed, moving)
     elif hasattr(given, "TransformPoint") and hasattr(given, "GetNameOfClass"):
-        transforms = [given]
+        # Copies, because the user may go on to change it.
+        transforms = [transform.Clone() for transform in warping.flattened([given])]
     else:
         msg = f"the initial transform is a {type(given).__name__}; give {_KINDS}"
         raise DataError(msg)

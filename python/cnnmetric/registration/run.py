@@ -218,7 +218,9 @@ class RegistrationRun:
             with self._followed() as trace:
                 found = next(found_stages)
             maps = elastix_transforms.parameter_maps(found.parameters)
-            self._elastix = (*self._elastix[: len(self._initial)], *_own(maps))
+            # A field that was sampled from elastix's transforms holds the initial ones, too.
+            before = (None,) * len(self._initial)
+            self._elastix = (None,) if found.sampled else (*before, *_own(maps))
             self._transforms = found.transforms
             self._finish(name, found.seconds, trace)
 

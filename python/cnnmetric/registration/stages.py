@@ -40,6 +40,9 @@ class ElastixStage:
         ``itk.ParameterObject`` with this stage's transform and those before it.
     transforms
         The same as ITK transforms; the last one is applied first.
+    sampled
+        Whether ``transforms`` is one displacement field for all of elastix's, because ITK lacks one
+        of them or the way in which they are combined.
     seconds
         Wall-clock time of the stage.
     """
@@ -47,6 +50,7 @@ class ElastixStage:
     name: str
     parameters: ParameterObject
     transforms: tuple[Transform, ...]
+    sampled: bool
     seconds: float
 
     @property
@@ -175,6 +179,14 @@ def run_stage(
         seconds = time.perf_counter() - started
     found = registration.GetTransformParameterObject()
     transforms = elastix_transforms.itk_transforms(registration)
-    if None in transforms:  # ITK lacks one of them
-        transforms = elastix_transforms.to_itk(found, fixed)
-    return ElastixStage(name=name, parameters=found, transforms=tuple(transforms), seconds=seconds)
+    sampled = None in transforms or elastix_transforms.adds(found)
+    if sampled:
+        displacement = elastix_transforms.sampled(found, fixed)
+        transforms = [warping.displacement_transform(displacement, fixed)]
+    return ElastixStage(
+        name=name,
+        parameters=found,
+        transforms=tuple(transforms),
+        sampled=sampled,
+        seconds=seconds,
+    )
