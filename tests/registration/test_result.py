@@ -156,3 +156,15 @@ def test_points_of_another_shape_are_refused(rigid: RegistrationResult) -> None:
         rigid.apply(np.zeros(3))
     with pytest.raises(DataError, match="points have NaN or infinite coordinates"):
         rigid.apply(np.full((2, 3), np.nan))
+
+
+def test_files_of_others_are_not_replaced_by_accident(
+    rigid: RegistrationResult, tmp_path: Path
+) -> None:
+    for name in ("TransformParameters.0.txt", "jacobian.nii.gz", "1-deformation.nii.gz"):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text("of somebody else")
+        with pytest.raises(SettingsError, match=rf"holds a result already \({name}\)"):
+            rigid.save(folder)
+        assert (folder / name).read_text() == "of somebody else"

@@ -201,10 +201,12 @@ def run(settings: RegisterSettings) -> None:
     from cnnmetric.registration.register import register
     from cnnmetric.registration.result import check_place
 
-    check_place(settings.out, overwrite=settings.overwrite)
-    check_folder(settings.out, option="--out")
+    # Refused before the work.
+    names = None
     if settings.bids and settings.fixed and settings.moving:
-        BidsNames(settings.fixed.name, settings.moving.name)  # refused before the work
+        names = BidsNames(settings.fixed.name, settings.moving.name)
+    check_place(settings.out, overwrite=settings.overwrite, names=names)
+    check_folder(settings.out, option="--out")
     started = time.perf_counter()
     result = register(**arguments(settings), progress=not settings.quiet)
     files = result.save(

@@ -31,6 +31,8 @@ from cnnmetric.types import VectorImage
 
 WARPED, TRANSFORM, DISPLACEMENT = "warped.nii.gz", "transform.h5", "displacement.nii.gz"
 LOG, FIELD, JACOBIAN = "log.json", "deformation.nii.gz", "jacobian.nii.gz"
+_FOR_TRANSFORMIX = ("TransformParameters.*.txt", FIELD, f"[0-9]*-{FIELD}")  # patterns of names
+_WITH_BIDS = (WARPED, DISPLACEMENT, JACOBIAN, TRANSFORM, assembly.NAME)  # have a second name
 CHECKSUMS = "sha256"  # of files that belong to the log, by name
 # Transforms with fewer are not compressed: of every compressed file ITK keeps 0.2 MB of memory.
 _MANY_PARAMETERS = 10_000
@@ -176,9 +178,9 @@ class RegistrationResult(SpatialTransform):
             If a file cannot be written.
         """
         place = Path(folder)
-        check_place(place, overwrite=overwrite)
         known = self.comparison
         names = BidsNames(known.fixed_name, known.moving_name) if bids and known else None
+        check_place(place, overwrite=overwrite, names=names)
         if report:
             _ = self.quality  # into the log
         try:
@@ -203,8 +205,7 @@ class RegistrationResult(SpatialTransform):
             if report:
                 written.append(self.report(place))
             if names:
-                of_bids = (WARPED, DISPLACEMENT, JACOBIAN, TRANSFORM, assembly.NAME)
-                written += names.link([file for file in written if file.name in of_bids])
+                written += names.link([file for file in written if file.name in _WITH_BIDS])
             log = {**self.log, CHECKSUMS: {TRANSFORM: checksum(place / TRANSFORM)}}
             text = json.dumps(log, indent=2, allow_nan=False)
             (place / LOG).write_text(text + "\n", encoding="utf-8")
@@ -232,8 +233,9 @@ class RegistrationResult(SpatialTransform):
         )
 
     def _save_for_transformix(self, place: Path) -> list[Path]:
-        for old in place.glob("TransformParameters.*.txt"):
-            old.unlink()
+        for pattern in _FOR_TRANSFORMIX:
+            for old in place.glob(pattern):
+                old.unlink()
         files: list[Path] = []
         maps: list[Mapping[str, Sequence[str]]] = []
         for transform, known in zip(reversed(self.transforms), self.elastix, strict=True):
@@ -259,8 +261,19 @@ def checksum(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check_place(folder: Path, *, overwrite: bool) -> None:
+def check_place(folder: Path, *, overwrite: bool, names: BidsNames | None = None) -> None:
     """Refuse a folder that holds a result already, unless that may be replaced.
+
+    A result of elastix counts, whose files have the names of those for transformix.
+
+    Parameters
+    ----------
+    folder
+        Where a result is to be saved.
+    overwrite
+        Whether files that are there may be replaced and removed.
+    names
+        Second names of the files, if they get them.
 
     Raises
     ------
@@ -270,9 +283,13 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         msg = f"{folder} is a file; name a folder"
         raise SettingsError(msg)
-    names = (WARPED, DISPLACEMENT, TRANSFORM, LOG, assembly.NAME)
-    there = [name for name in names if (folder / name).exists()]
-    if there and not overwrite:
+    if overwrite:
+        return
+    written = [*_WITH_BIDS, LOG, *(map(names.of, _WITH_BIDS) if names else ())]
+    there = [name for name in written if (folder / name).exists()]
+    for pattern in _FOR_TRANSFORMIX:
+        there += sorted(file.name for file in folder.glob(pattern))
+    if there:
         msg = (
             f"{folder} holds a result already ({', '.join(there)}); name another folder, or say "
             "overwrite=True (--overwrite)"
