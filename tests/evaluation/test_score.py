@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import itk
 import numpy as np
@@ -69,6 +70,25 @@ def test_labels_that_one_or_both_images_lack() -> None:
     assert found["dice_of_label"]["99"] is None
     assert found["dice"] == pytest.approx(found["dice_of_label"]["1"] / 2)
     json.dumps(found, allow_nan=False)
+
+
+def test_labels_that_are_compared_do_not_depend_on_the_method() -> None:
+    pair = shifted_pair((0.0, 0.0, 0.0))
+    labels = itk.array_view_from_image(pair.moving_labels)
+    labels[32, 35, 32] = 9  # which the fixed image lacks
+    shape = (*itk.array_view_from_image(pair.fixed).shape, 3)
+
+    def after(millimetres: float, labels: tuple[int, ...] | None) -> dict[str, Any]:
+        moved = np.full(shape, millimetres)
+        return score(pair, Alignment(step="linear", displacement=moved, seconds=1.0), labels)
+
+    for found in (score_before(pair, None), after(0.0, None), after(500.0, None)):
+        assert set(found["dice_of_label"]) == {"1", "2", "3", "4", "5", "6", "9"}
+        assert found["dice_of_label"]["9"] == found["jaccard_of_label"]["9"] == 0.0
+        assert found["dice"] == pytest.approx(np.mean(list(found["dice_of_label"].values())))
+    assert after(0.0, (1, 9, 99))["dice_of_label"]["99"] is None
+    # Moved out of the fixed image, it is as little aligned as inside.
+    assert after(500.0, (1, 9, 99))["dice_of_label"] == {"1": 0.0, "9": 0.0, "99": None}
 
 
 @pytest.mark.parametrize("slices", [1, 2])

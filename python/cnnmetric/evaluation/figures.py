@@ -22,6 +22,7 @@ from cnnmetric.evaluation.alignment import STEPS
 from cnnmetric.evaluation.summary import Summary
 from cnnmetric.evaluation.summary import frame
 from cnnmetric.evaluation.summary import in_common
+from cnnmetric.evaluation.summary import with_before
 
 _COLUMNS = 4  # of panels
 _PANEL, _TITLE, _AXIS_LABEL = 2.9, 0.3, 0.4  # inches
@@ -137,9 +138,9 @@ def _boxes(
     step = len(colours) + 1  # from label to label, in boxes
     line = {"linewidth": 0.6}
     for number, (method, colour) in enumerate(colours.items()):
-        values = dice[dice["method"] == method].groupby("label")["dice"]
+        values = dict(list(dice[dice["method"] == method].dropna().groupby("label")["dice"]))
         boxes = axes.boxplot(
-            [values.get_group(label).dropna() for label in labels],
+            [values.get(label, ()) for label in labels],  # which a method need not have values of
             positions=[place * step + number for place in range(len(labels))],
             orientation="horizontal",
             widths=0.75,
@@ -185,7 +186,7 @@ def dice_per_label(records: Sequence[dict[str, Any]], runs: pd.DataFrame) -> pd.
     """
     wanted = set(zip(runs["preset"], runs["method"], runs["registration"], strict=True))
     found = []
-    for record in records:
+    for record in with_before(records):
         if (record["preset"], record["method"], record["registration"]) in wanted:
             steps = [record[step] for step in STEPS if step in record]
             last = steps[0] if record["failure"] else steps[-1]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import itk
@@ -13,7 +14,9 @@ import numpy as np
 
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.images import warping
+from cnnmetric.images.overlap import Overlap
 from cnnmetric.images.overlap import overlap
+from cnnmetric.images.overlap import values_of
 from cnnmetric.types import Displacement
 from cnnmetric.types import Image
 from cnnmetric.types import LabelMap
@@ -29,6 +32,14 @@ class LabelledPair:
     moving: Image
     fixed_labels: LabelMap
     moving_labels: LabelMap
+
+    @cached_property
+    def values(self) -> frozenset[int]:
+        """All labels of the two maps, the background included, wherever the maps lie.
+
+        That a method has moved one out of the fixed image makes no difference.
+        """
+        return values_of(self.fixed_labels, "fixed") | values_of(self.moving_labels, "moving")
 
 
 def score_before(pair: LabelledPair, labels: Iterable[int] | None) -> dict[str, Any]:
@@ -47,7 +58,7 @@ def score(pair: LabelledPair, alignment: Alignment, labels: Iterable[int] | None
     alignment
         The result.
     labels
-        Labels to compare; None for all that occur, except 0.
+        Labels to compare; None for all that occur in either map, except 0.
 
     Raises
     ------
@@ -73,12 +84,25 @@ def _overlap(
 ) -> dict[str, Any]:
     transform = warping.displacement_transform(displacement, pair.fixed)
     warped = warping.resample_labels(pair.moving_labels, pair.fixed_labels, transform)
-    found = overlap(pair.fixed_labels, warped, labels=labels)
+    wanted = sorted(pair.values - {0}) if labels is None else labels
+    found = overlap(pair.fixed_labels, warped, labels=wanted)
+    found = Overlap(dice=_counted(found.dice, pair), jaccard=_counted(found.jaccard, pair))
     return {
         "dice": found.mean_dice,
         "jaccard": found.mean_jaccard,
         "dice_of_label": _plain(found.dice),
         "jaccard_of_label": _plain(found.jaccard),
+    }
+
+
+def _counted(values: dict[int, float], pair: LabelledPair) -> dict[int, float]:
+    """Return 0 for labels that only the moving image has and that were moved out of the fixed one.
+
+    Otherwise a method would gain by moving them out.
+    """
+    return {
+        label: 0.0 if math.isnan(value) and label in pair.values else value
+        for label, value in values.items()
     }
 
 

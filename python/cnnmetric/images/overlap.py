@@ -94,6 +94,25 @@ def overlap(reference: Any, other: Any, *, labels: Iterable[int] | None = None) 
     return Overlap({i: dice[i] for i in wanted}, {i: jaccard[i] for i in wanted})
 
 
+def values_of(labels: Any, name: str) -> frozenset[int]:
+    """Return the labels of a map, the background included.
+
+    Parameters
+    ----------
+    labels
+        ITK image, or NumPy array, of whole numbers.
+    name
+        Of the map, for the message.
+
+    Raises
+    ------
+    DataError
+        If the map holds other than whole numbers.
+    """
+    _check_kind(labels, name)
+    return frozenset(np.unique(_whole_numbers(labels, name)).tolist())
+
+
 def _check_kind(image: Any, name: str) -> None:
     is_array = _is_array(image)
     if not is_array and not hasattr(image, "GetLargestPossibleRegion"):
