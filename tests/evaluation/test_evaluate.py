@@ -152,9 +152,11 @@ def test_a_crash_takes_one_registration_with_it(folder: Path, tmp_path: Path) ->
     finally:
         process.kill()
         process.wait()
-    found = {r["method"]: r["failure"] for r in records(out)}
-    assert found["mine"] is None
-    assert "the process of the registration died (signal SIGKILL)" in found["endless"]
+    found = {r["method"]: r for r in records(out)}
+    assert found["mine"]["failure"] is None
+    died = "the process of the registration died (signal SIGKILL)"
+    assert died in found["endless"]["failure"]
+    assert found["endless"]["before"] == found["mine"]["before"]
     assert len(records(out)) == 2
 
 

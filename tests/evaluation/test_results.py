@@ -42,6 +42,15 @@ def test_a_line_that_a_killed_run_left_incomplete_is_dropped(tmp_path: Path) -> 
     assert Results(tmp_path).records == [record(1), record(2)]
 
 
+def test_reading_leaves_a_line_that_is_being_written_alone(tmp_path: Path) -> None:
+    Results(tmp_path).append(record(1))
+    file = tmp_path / "results.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole + whole[:20])
+    assert Results(tmp_path).records == [record(1)]
+    assert file.read_bytes() == whole + whole[:20]
+
+
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     Results(tmp_path).append(record(1))
     file = tmp_path / "results.jsonl"

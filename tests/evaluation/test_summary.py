@@ -16,6 +16,7 @@ from scipy import stats
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import figures
+from cnnmetric.evaluation.alignment import STEPS
 from cnnmetric.evaluation.summary import Summary
 from cnnmetric.evaluation.summary import better_than
 
@@ -99,6 +100,33 @@ def test_a_failed_registration_counts_as_not_registered(records: list[dict[str, 
     assert "5 (1)" in summary.markdown()
 
 
+def died(method: str, number: int) -> dict[str, Any]:
+    """Return the record of a process that died before anything was measured."""
+    found = record(method, number, failure="the process of the registration died")
+    return {name: value for name, value in found.items() if name not in STEPS}
+
+
+def test_a_process_that_died_counts_as_not_registered(
+    records: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    kept = [r for r in records if (r["method"], r["registration"]) != ("cnn", "r0")]
+    known = [died("cnn", 0), *kept]
+    summary = Summary(known, baseline="mi")
+    assert row(summary, "mi")["n"] == row(summary, "cnn")["n"] == 5
+    assert row(summary, "cnn")["failed"] == 1
+    expected = (DICE["cnn"][1:].sum() + BEFORE[0]) / 5
+    assert row(summary, "cnn")["dice_mean"] == pytest.approx(expected)
+    *_, means = figures.draw_all(known, tmp_path, baseline="mi", label_names=None)
+    assert pd.read_csv(means).loc[0, "cnn"] == pytest.approx(expected - 0.1, abs=1e-4)
+
+
+def test_images_that_no_method_could_read_are_left_out(records: list[dict[str, Any]]) -> None:
+    readable = [r for r in records if r["registration"] != "r0"]
+    summary = Summary([*readable, died("cnn", 0), died("mi", 0)], baseline="mi")
+    assert row(summary, "mi")["n"] == row(summary, "cnn")["n"] == 4
+    assert row(summary, "cnn")["failed"] == 0
+
+
 def test_only_registrations_of_all_methods_are_compared(records: list[dict[str, Any]]) -> None:
     kept = [r for r in records if (r["method"], r["registration"]) != ("cnn", "r0")]
     summary = Summary(kept, baseline="mi")
@@ -168,6 +196,17 @@ def test_pictures_show_the_results(records: list[dict[str, Any]], tmp_path: Path
         picture = itk.array_from_image(itk.imread(str(file)))
         assert picture.std() > 10  # drawn on
         assert min(picture.shape[:2]) > 200
+
+
+def test_pictures_of_a_label_that_only_one_method_has(
+    records: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    for of_cnn in (r for r in records if r["method"] == "cnn"):
+        of_cnn["deformable"]["dice_of_label"] = {"1": 0.5, "7": 0.25}
+    *_, means = figures.draw_all(records, tmp_path, baseline="mi", label_names=None)
+    table = pd.read_csv(means, index_col="label")
+    assert table.loc[7, "cnn"] == 0.25
+    assert table["mi"].isna().loc[7]
 
 
 def test_before_and_after_has_a_panel_for_each_method(records: list[dict[str, Any]]) -> None:

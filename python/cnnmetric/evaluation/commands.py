@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,27 +21,48 @@ from cnnmetric.evaluation.settings import RunSettings
 from cnnmetric.evaluation.settings import SummarySettings
 from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.summary import Summary
+from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.files.output import check_folder
 from cnnmetric.registration.batch import runner
+from cnnmetric.registration.batch.lock import only_run
+from cnnmetric.registration.batch.model import content
+from cnnmetric.registration.batch.model import findable
 
 
 def run(settings: RunSettings) -> None:
-    """Do the registrations that are not done yet, then show the table."""
+    """Do the registrations that are not done yet, then show the table.
+
+    Raises
+    ------
+    SettingsError
+        If another run writes to the folder, or it was begun with other settings.
+    """
     registrations = read_registrations(settings.subjects, settings.registrations)
-    names = _installed(settings)
+    jobs = _jobs(settings, registrations, _installed(settings))
+    shared = _shared(settings)
     check_folder(settings.out, option="--out")
-    results = Results(settings.out)
-    results.check_settings(_shared(settings))
-    if settings.retry_failed:
-        results.drop_failures()
-    jobs = [
+    with only_run(settings.out):
+        results = Results(settings.out)
+        results.check_settings(shared)
+        if settings.retry_failed:
+            results.drop_failures()
+        _do(jobs, results, settings)
+        _show(results, settings.out, settings.baseline)
+
+
+def _jobs(
+    settings: RunSettings, registrations: Sequence[Registration], names: Sequence[str]
+) -> list[Job]:
+    """Return every registration by every method, for processes with any working directory."""
+    own = methods.split_own(settings.own)
+    return [
         Job(
             registration=registration,
             method=name,
-            own=settings.own,
+            own=tuple(own.get(name, ())),
             preset=settings.preset,
-            model=settings.model,
+            model=findable(settings.model),
             labels=parse_labels(settings.labels),
             threads=settings.threads,
             seed=settings.seed,
@@ -48,27 +70,29 @@ def run(settings: RunSettings) -> None:
         for registration in registrations
         for name in names
     ]
+
+
+def _do(jobs: Sequence[Job], results: Results, settings: RunSettings) -> None:
+    """Do the jobs that have no result."""
     done = results.keys
     to_do = [job for job in jobs if job.key not in done]
-    if to_do:
-        workers = settings.workers or runner.default_workers(settings.threads)
-        with (
-            runner.stopped_by_signals(),
-            # Closed at once whatever happens here, which ends the registrations that run.
-            closing(
-                runner.run_all(to_do, workers=workers, scheduler=settings.scheduler)
-            ) as records,
+    if not to_do:
+        return
+    workers = settings.workers or runner.default_workers(settings.threads)
+    with (
+        runner.stopped_by_signals(),
+        # Closed at once whatever happens here, which ends the registrations that run.
+        closing(runner.run_all(to_do, workers=workers, scheduler=settings.scheduler)) as records,
+    ):
+        for record in tqdm(
+            records, total=len(jobs), initial=len(jobs) - len(to_do), unit="registration"
         ):
-            for record in tqdm(
-                records, total=len(jobs), initial=len(jobs) - len(to_do), unit="registration"
-            ):
-                results.append(record)
-                if record["failure"]:
-                    tqdm.write(
-                        f"{record['registration']} {record['method']} failed: {record['failure']}",
-                        file=sys.stderr,
-                    )
-    _show(results, settings.out, settings.baseline)
+            results.append(record)
+            if record["failure"]:
+                tqdm.write(
+                    f"{record['registration']} {record['method']} failed: {record['failure']}",
+                    file=sys.stderr,
+                )
 
 
 def summary(settings: SummarySettings) -> None:
@@ -94,8 +118,9 @@ def figures(settings: FigureSettings) -> None:
 
 
 def _shared(settings: RunSettings) -> dict[str, str]:
-    """Return what must not change between runs, the content of parameter files included."""
-    content = {
+    """Return what must not change between runs, the content of files included."""
+    model = findable(settings.model)
+    own = {
         f"content of the parameter files of {name} (SHA-256)": hashlib.sha256(
             b"".join(file.read_bytes() for file in files)
         ).hexdigest()
@@ -104,9 +129,10 @@ def _shared(settings: RunSettings) -> dict[str, str]:
     return {
         "--subjects": str(settings.subjects.resolve()),
         "--labels": settings.labels,
-        "--model": settings.model,
+        "--model": model,
         "--seed": str(settings.seed),
-        **content,
+        **content(model),
+        **own,
     }
 
 

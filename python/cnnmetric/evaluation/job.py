@@ -8,21 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from cnnmetric.evaluation import methods
+from cnnmetric.evaluation.methods.elastix import ParameterFiles
 from cnnmetric.evaluation.score import LabelledPair
 from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.score import score_before
 from cnnmetric.evaluation.tables import Registration
 from cnnmetric.images.files import read_image
 from cnnmetric.images.files import read_labels
+from cnnmetric.registration.batch.job import leave
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job of :mod:`cnnmetric.registration.batch`; its record is in docs/guide/evaluate.md."""
+    """A job of :mod:`cnnmetric.registration.batch`; its record is in docs/guide/evaluate.md.
+
+    Attributes
+    ----------
+    own
+        Absolute paths of the parameter files that the method is; empty for one of
+        `cnnmetric.evaluation.methods`.
+    model
+        Name of an installed model, or absolute path of a file.
+    """
 
     registration: Registration
     method: str
-    own: tuple[str, ...]
+    own: tuple[Path, ...]
     preset: str
     model: str
     labels: tuple[int, ...] | None
@@ -55,6 +66,7 @@ class Job:
         registration = self.registration
         pair = read_pair(registration)
         record["before"] = score_before(pair, self.labels)
+        leave(record, folder)  # with which a method counts that takes its process down
         task = methods.Task(
             fixed=pair.fixed,
             moving=pair.moving,
@@ -66,7 +78,8 @@ class Job:
             seed=self.seed,
             folder=folder,
         )
-        for alignment in methods.find(self.method, self.own).register(task):
+        method = ParameterFiles(list(self.own)) if self.own else methods.find(self.method)
+        for alignment in method.register(task):
             record[alignment.step] = score(pair, alignment, self.labels)
 
 

@@ -111,10 +111,7 @@ class Summary:
 def frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return one row per record: overlap after every step, with failures as not registered."""
     rows = []
-    for record in records:
-        if "before" not in record:
-            # Its images could not be read: no method has a value.
-            continue
+    for record in with_before(records):
         failed = bool(record["failure"])
         steps = {step: record["before"] if failed else record.get(step) for step in STEPS}
         last = steps["deformable"] or steps["linear"] or record["before"]
@@ -137,6 +134,20 @@ def frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
             msg += f"; {len(records)} failed, the first one: {records[0]['failure']}"
         raise DataError(msg)
     return pd.DataFrame(rows)
+
+
+def with_before(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records with the overlap before registration.
+
+    It is the same for all methods: one whose process died before it was measured has that of the
+    others. Left out are the registrations that no method has it of, whose images cannot be read.
+    """
+    known = {record["registration"]: record["before"] for record in records if "before" in record}
+    return [
+        {"before": known[record["registration"]], **record}
+        for record in records
+        if record["registration"] in known
+    ]
 
 
 def in_common(runs: pd.DataFrame) -> pd.DataFrame:

@@ -22,10 +22,11 @@ from typing import Any
 from typing import Protocol
 
 from cnnmetric.errors import CNNMetricError
+from cnnmetric.files.output import atomic_path
 from cnnmetric.plugin.start import start
 
 JOB_FILE, RECORD_FILE = "job.pickle", "record.pickle"
-FAILURE = "failure"
+FAILURE, FINISHED = "failure", "finished"
 _LENGTH_SHOWN = 400
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
@@ -52,7 +53,8 @@ class Job(Protocol):
         record
             As of `empty_record`.
         folder
-            For temporary files, removed by the caller.
+            For temporary files, removed by the caller. What `leave` puts there counts where the
+            process dies.
         """
 
 
@@ -64,7 +66,13 @@ def main(folder: Path, parent: int) -> None:
         return
     start()  # not done by importing the package, as this is one of its commands
     job = pickle.loads((folder / JOB_FILE).read_bytes())
-    (folder / RECORD_FILE).write_bytes(pickle.dumps(run(job, folder)))
+    leave(run(job, folder), folder)
+
+
+def leave(record: dict[str, Any], folder: Path) -> None:
+    """Leave a record, as far as it has come, for the process that has started this one."""
+    with atomic_path(folder / RECORD_FILE) as file:
+        file.write_bytes(pickle.dumps(record))
 
 
 def run(job: Job, folder: Path) -> dict[str, Any]:
@@ -91,7 +99,7 @@ def run(job: Job, folder: Path) -> dict[str, Any]:
     except Exception as error:  # whatever another program raises
         record[FAILURE] = _in_short(error)
     record["host"] = platform.node()
-    record["finished"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    record[FINISHED] = datetime.now(UTC).isoformat(timespec="milliseconds")
     return record
 
 

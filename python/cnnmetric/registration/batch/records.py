@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from typing import BinaryIO
 from typing import ClassVar
 
 from cnnmetric.errors import DataError
@@ -26,7 +27,8 @@ class Records:
     Parameters
     ----------
     folder
-        Made if it does not exist. Holds ``results.jsonl`` and ``settings.json``.
+        Made by the first that is written. Holds ``results.jsonl`` and ``settings.json``. Reading
+        changes nothing there.
 
     Attributes
     ----------
@@ -49,8 +51,9 @@ class Records:
     def append(self, record: dict[str, Any]) -> None:
         """Add a record; it is on the disk when this returns. JSON has null for NaN."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a", encoding="utf-8") as stream:
-            stream.write(json_text(record) + "\n")
+        with self._file.open("a+b") as stream:
+            _cut_unfinished_line(stream)
+            stream.write((json_text(record) + "\n").encode())
             stream.flush()
             os.fsync(stream.fileno())
         self.records.append(record)
@@ -107,11 +110,8 @@ class Records:
         if not self._file.is_file():
             return []
         content = self._file.read_bytes()
+        # An unfinished last line is of a run that was stopped, or of one that is writing it.
         complete = content[: content.rfind(b"\n") + 1]
-        if len(complete) < len(content):
-            # The run before was stopped while it wrote its last line.
-            with self._file.open("r+b") as stream:
-                stream.truncate(len(complete))
         records = []
         for number, line in enumerate(complete.splitlines(), start=1):
             try:
@@ -134,6 +134,16 @@ class Records:
             return f"it is a {type(record).__name__}"
         missing = [name for name in (*self.identity, FAILURE) if name not in record]
         return f"it has no {' and no '.join(missing)}" if missing else ""
+
+
+def _cut_unfinished_line(stream: BinaryIO) -> None:
+    """Take out what a run that was stopped has left of its last line."""
+    if not stream.seek(0, os.SEEK_END):
+        return
+    stream.seek(-1, os.SEEK_END)
+    if stream.read(1) != b"\n":
+        stream.seek(0)
+        stream.truncate(stream.read().rfind(b"\n") + 1)
 
 
 def _no_settings(file: Path, fault: str) -> str:

@@ -16,10 +16,12 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import as_completed
 from contextlib import ExitStack
@@ -45,10 +47,11 @@ _THREADS = (
 )
 _LINES_SHOWN = 3
 _STOP_SECONDS = 3.0
+_Submit = Callable[[Job], Future[dict[str, Any]]]
 
 
 class _Children:
-    """The processes of registrations that run."""
+    """The processes of the registrations of one run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,11 +78,6 @@ class _Children:
             with self._lock:
                 self._running.discard(process)
 
-    def allow(self) -> None:
-        """Let processes start again after `stop`."""
-        with self._lock:
-            self._stopped = False
-
     def stop(self) -> None:
         """End all processes that run, with those that they have started, and start no more."""
         with self._lock:
@@ -94,9 +92,6 @@ class _Children:
             for process in running:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(max(0.0, end - time.monotonic()))
-
-
-_children = _Children()
 
 
 def run_all(
@@ -122,8 +117,8 @@ def run_all(
         If Dask is needed and not installed.
     """
     with ExitStack() as stack:
-        executor = _cluster(scheduler, stack) if scheduler else _this_machine(workers, stack)
-        futures = {executor.submit(run_in_process, job): job for job in jobs}
+        submit = _cluster(scheduler, stack) if scheduler else _this_machine(workers, stack)
+        futures = {submit(job): job for job in jobs}
         for future in as_completed(futures):
             try:
                 record = future.result()
@@ -133,28 +128,42 @@ def run_all(
             yield record
 
 
-def run_in_process(job: Job) -> dict[str, Any]:
-    """Run a job in a new process; return its record, or that of a failure if the process died."""
+def run_in_process(job: Job, children: _Children | None = None) -> dict[str, Any]:
+    """Run a job in a new process; return its record, or that of a failure if the process died.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    children
+        Those that the process is ended with; None for none.
+    """
     threads = dict.fromkeys(_THREADS, str(job.threads)) if job.threads else {}
     environment = {**os.environ, **threads}
     with (
-        tempfile.TemporaryDirectory() as folder,
-        (Path(folder) / "output.txt").open("w+", encoding="utf-8", errors="replace") as out,
+        tempfile.TemporaryDirectory() as name,
+        (Path(name) / "output.txt").open("w+", encoding="utf-8", errors="replace") as out,
     ):
-        (Path(folder) / job_module.JOB_FILE).write_bytes(pickle.dumps(job))
-        command = [sys.executable, "-m", job_module.__name__, folder, str(os.getpid())]
-        status = _children.run(command, environment, out)
-        file = Path(folder) / job_module.RECORD_FILE
-        if status == 0:
-            record: dict[str, Any] = pickle.loads(file.read_bytes())
+        folder = Path(name)
+        (folder / job_module.JOB_FILE).write_bytes(pickle.dumps(job))
+        command = [sys.executable, "-m", job_module.__name__, name, str(os.getpid())]
+        status = (children or _Children()).run(command, environment, out)
+        record = _left_record(folder) or job.empty_record()
+        if status == 0 and job_module.FINISHED in record:
             return record
         out.seek(0)
         last = " / ".join(out.read().strip().splitlines()[-_LINES_SHOWN:])
-    record = job.empty_record()
     cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
     record[job_module.FAILURE] = (
         f"the process of the registration died ({cause}): {last or 'no message'}"
     )
+    return record
+
+
+def _left_record(folder: Path) -> dict[str, Any] | None:
+    """Return the record that a process has left, as far as it had come; None if there is none."""
+    file = folder / job_module.RECORD_FILE
+    record: dict[str, Any] | None = pickle.loads(file.read_bytes()) if file.is_file() else None
     return record
 
 
@@ -181,17 +190,17 @@ def default_workers(threads: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // threads) if threads else 1
 
 
-def _this_machine(workers: int, stack: ExitStack) -> Executor:
+def _this_machine(workers: int, stack: ExitStack) -> _Submit:
     executor = ThreadPoolExecutor(workers)
-    _children.allow()
+    children = _Children()
     # In reverse order: those that wait are not begun, those that run are ended and waited for.
     stack.callback(executor.shutdown)
-    stack.callback(_children.stop)
+    stack.callback(children.stop)
     stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-    return executor
+    return lambda job: executor.submit(run_in_process, job, children)
 
 
-def _cluster(scheduler: str, stack: ExitStack) -> Executor:
+def _cluster(scheduler: str, stack: ExitStack) -> _Submit:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
@@ -210,4 +219,4 @@ def _cluster(scheduler: str, stack: ExitStack) -> Executor:
         )
         raise SettingsError(msg) from error
     executor: Executor = client.get_executor(pure=False)
-    return executor
+    return lambda job: executor.submit(run_in_process, job)

@@ -18,6 +18,9 @@ from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.registration import own_parameters
 from cnnmetric.registration.batch import runner
+from cnnmetric.registration.batch.lock import only_run
+from cnnmetric.registration.batch.model import content
+from cnnmetric.registration.batch.model import findable
 from cnnmetric.registration.batch.records import SETTINGS
 from cnnmetric.registration.batch.records import Records
 from cnnmetric.registration.cohort.job import NAME
@@ -33,8 +36,6 @@ from cnnmetric.registration.cohort.table import read_pairs
 from cnnmetric.registration.register import check_arguments
 from cnnmetric.registration.result import LOG
 from cnnmetric.types import Deformation
-
-_MODEL_SUFFIX = ".onnx"
 
 
 class _PairRecords(Records):
@@ -126,8 +127,8 @@ def register_cohort(
     DataError
         If the table cannot be used, or a pair was registered from other files before.
     SettingsError
-        If an argument is out of range, the folder was begun with other ones or holds something
-        else, or no scheduler answers.
+        If an argument is out of range, the folder was begun with other ones, holds something else
+        or is being written to by another run, or no scheduler answers.
     ModelError
         If the model cannot be used.
     CompatibilityError
@@ -151,7 +152,7 @@ def register_cohort(
     )
     options = Options(
         fixed_modality=fixed_modality,
-        model=_findable(model),
+        model=findable(model),
         deformation=deformation,
         parameters=tuple(Path(file).resolve() for file in files),
         grid_spacing=grid_spacing,
@@ -162,12 +163,8 @@ def register_cohort(
     _check_modalities(
         pairs, fixed_modality, own_parameters.model_of(maps, options.model), Path(table)
     )
+    shared = _shared(options, maps)
     _check_folder(folder, pairs)
-    records = _PairRecords(folder)
-    _check_inputs(records, pairs, Path(table))
-    records.check_settings(_shared(options, maps))
-    names = {pair.name for pair in pairs}
-    records.keep(lambda record: record[NAME] not in names or _is_done(folder, record))
     jobs = [
         PairJob(
             pair=pair,
@@ -179,6 +176,26 @@ def register_cohort(
         )
         for pair in pairs
     ]
+    with only_run(folder):
+        records = _PairRecords(folder)
+        _check_inputs(records, pairs, Path(table))
+        records.check_settings(shared)
+        at_a_time = workers or runner.default_workers(threads)
+        return _run(jobs, records, folder, on_pair=on_pair, workers=at_a_time, scheduler=scheduler)
+
+
+def _run(
+    jobs: Sequence[PairJob],
+    records: Records,
+    folder: Path,
+    *,
+    on_pair: Callable[[Cohort], object] | None,
+    workers: int,
+    scheduler: str,
+) -> Cohort:
+    """Do what is not done yet, and tell of every pair that ends."""
+    names = {job.pair.name for job in jobs}
+    records.keep(lambda record: record[NAME] not in names or _is_done(folder, record))
 
     def tell() -> Cohort:
         cohort = _state(folder, jobs, records.records)
@@ -192,22 +209,15 @@ def register_cohort(
     to_do = [job for job in jobs if job.key not in done]
     cohort = tell()
     if to_do:
-        at_a_time = workers or runner.default_workers(threads)
         with (
             runner.stopped_by_signals(),
             # Closed at once whatever happens here, which ends the registrations that run.
-            closing(runner.run_all(to_do, workers=at_a_time, scheduler=scheduler)) as finished,
+            closing(runner.run_all(to_do, workers=workers, scheduler=scheduler)) as finished,
         ):
             for record in finished:
                 records.append(record)
                 cohort = tell()
     return cohort
-
-
-def _findable(model: str | Path) -> str:
-    """Return a model so that a process with another working directory finds it."""
-    name = str(model)
-    return str(Path(name).resolve()) if name.endswith(_MODEL_SUFFIX) else name
 
 
 def _check_modalities(pairs: Sequence[Pair], fixed_modality: str, model: str, table: Path) -> None:
@@ -253,12 +263,12 @@ def _check_inputs(records: Records, pairs: Sequence[Pair], table: Path) -> None:
 
 
 def _shared(options: Options, maps: own_parameters.Maps) -> dict[str, str]:
-    """Return what must not change between runs, the content of parameter files included."""
+    """Return what must not change between runs, the content of files included."""
     names = ("fixed_modality", "model", "deformation", "grid_spacing", "seed")
-    content = hashlib.sha256(repr(maps).encode()).hexdigest()
     return {
         **{f"--{name.replace('_', '-')}": str(getattr(options, name)) for name in names},
-        "content of the parameter files (SHA-256)": content,
+        "content of the parameter files (SHA-256)": hashlib.sha256(repr(maps).encode()).hexdigest(),
+        **content(own_parameters.model_of(maps, options.model)),
     }
 
 
