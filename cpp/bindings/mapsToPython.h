@@ -8,6 +8,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace cnnmetric
 {
@@ -21,6 +22,10 @@ LatticeToPython(const std::vector<float> &                        values,
                 const typename PatchGrid<VDimension>::PointType & origin,
                 const double                                      spacing)
 {
+  if (values.size() != NumberOfElements(size))
+  {
+    throw std::logic_error("a map has another number of values than its lattice");
+  }
   pybind11::array_t<float> array(std::vector<pybind11::ssize_t>(size.rbegin(), size.rend()));
   std::copy(values.begin(), values.end(), array.mutable_data());
   return pybind11::make_tuple(array, std::vector<double>(origin.Begin(), origin.End()), spacing);

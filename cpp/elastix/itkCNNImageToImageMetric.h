@@ -129,7 +129,9 @@ private:
   MeasureType
   EvaluateAt(const TransformParametersType & parameters, const TWork & work) const;
 
-  cnnmetric::Settings                 m_Settings{};
+  cnnmetric::Settings m_Settings{};
+  /** As elastix has set it, for levels whose settings leave it to elastix; 0 before the first level. */
+  ThreadIdType                        m_OwnNumberOfWorkUnits{ 0 };
   bool                                m_UseNumberOfSpatialSamples{ false };
   SmartPointer<const FixedImageType>  m_OriginalFixedImage{};
   SmartPointer<const MovingImageType> m_OriginalMovingImage{};

@@ -10,6 +10,8 @@
 
 #include <itkLinearInterpolateImageFunction.h>
 
+#include <algorithm>
+
 namespace itk
 {
 
@@ -19,10 +21,11 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
 {
   m_PatchMetric.Configure(m_Settings); // first, because it checks the settings
   // This has to come before Superclass::Initialize(), which gives every thread of the interpolator its scratch memory.
-  if (m_Settings.numberOfThreads > 0)
+  if (m_OwnNumberOfWorkUnits == 0)
   {
-    this->SetNumberOfWorkUnits(m_Settings.numberOfThreads);
+    m_OwnNumberOfWorkUnits = this->GetNumberOfWorkUnits();
   }
+  this->SetNumberOfWorkUnits(m_Settings.numberOfThreads > 0 ? m_Settings.numberOfThreads : m_OwnNumberOfWorkUnits);
   Superclass::Initialize();
 
   const auto & fixedImage = *this->GetFixedImage();
@@ -100,7 +103,7 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::GetFullValue(const TransformPa
   -> MeasureType
 {
   return EvaluateAt(parameters, [this](const auto & warp, const unsigned int numberOfWorkers) {
-    return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, nullptr);
+    return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers);
   });
 }
 
@@ -110,9 +113,8 @@ cnnmetric::Maps
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetMaps(const TransformParametersType & parameters) const
 {
   cnnmetric::Maps maps;
-  DerivativeType  derivative(this->GetNumberOfParameters());
   EvaluateAt(parameters, [&](const auto & warp, const unsigned int numberOfWorkers) {
-    return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, derivative.data_block(), &maps);
+    return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, &maps);
   });
   return maps;
 }
@@ -171,7 +173,9 @@ template <typename TFixedImage, typename TMovingImage>
 unsigned int
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetNumberOfWorkers() const
 {
-  return this->GetUseMultiThread() ? m_PatchMetric.GetNumberOfWorkers(this->GetNumberOfWorkUnits()) : 1;
+  // ITK's threader may grant less than was asked for, and the interpolator has scratch memory for no more than that.
+  const unsigned int granted = this->GetNumberOfWorkUnits();
+  return this->GetUseMultiThread() ? std::min(m_PatchMetric.GetNumberOfWorkers(granted), granted) : 1;
 }
 
 

@@ -66,7 +66,7 @@ void
 CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::Initialize()
 {
   cnnmetric::Guard([this] {
-    const std::lock_guard<std::mutex> lock(m_Mutex);
+    std::unique_lock<std::mutex> lock(m_Mutex);
     m_Inputs = {};
     CheckPresence();
     Superclass::Initialize();
@@ -79,9 +79,11 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::Initialize()
                              GetFixedDomain(),
                              m_OriginalFixedImage ? *m_OriginalFixedImage : *this->GetFixedImage(),
                              m_OriginalMovingImage ? *m_OriginalMovingImage : *this->GetMovingImage());
-    if (!m_PatchMetric.GetWarning().empty())
+    if (const std::string warning = m_PatchMetric.GetWarning(); !warning.empty())
     {
-      cnnmetric::StopUnless(cnnmetric::GetHooks().warn("CNNImageToImageMetricv4: " + m_PatchMetric.GetWarning()));
+      lock.unlock();
+      cnnmetric::StopUnless(cnnmetric::GetHooks().warn("CNNImageToImageMetricv4: " + warning));
+      lock.lock();
     }
     m_Inputs = GetInputs();
   });
@@ -129,8 +131,7 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetMaps() con
 {
   cnnmetric::Maps maps;
   EvaluateBy([&](const auto & warp, const unsigned int numberOfWorkers) {
-    DerivativeType derivative(this->GetNumberOfParameters());
-    return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, derivative.data_block(), &maps);
+    return m_PatchMetric.EvaluateFull(warp, GetValidityRule(), numberOfWorkers, &maps);
   });
   return maps;
 }

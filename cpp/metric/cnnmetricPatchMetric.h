@@ -78,13 +78,9 @@ public:
            unsigned int            numberOfWorkers,
            double *                derivative);
 
-  /** The same over the whole grid, for any sampling. */
+  /** M over the whole grid, for any sampling; and place by place with its derivative, unless maps is nullptr. */
   Evaluation
-  EvaluateFull(const WarpType &     warp,
-               const ValidityRule & rule,
-               unsigned int         numberOfWorkers,
-               double *             derivative,
-               Maps *               maps = nullptr);
+  EvaluateFull(const WarpType & warp, const ValidityRule & rule, unsigned int numberOfWorkers, Maps * maps = nullptr);
 
   /** Number of threads of an evaluation.
    * \param numberOfWorkUnits as the framework is configured */

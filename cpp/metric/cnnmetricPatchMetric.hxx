@@ -186,10 +186,12 @@ Evaluation
 PatchMetric<VDimension>::EvaluateFull(const WarpType &     warp,
                                       const ValidityRule & rule,
                                       const unsigned int   numberOfWorkers,
-                                      double * const       derivative,
                                       Maps * const         maps)
 {
-  const Evaluation evaluation = GetEvaluator().Evaluate(warp, m_Tiles, numberOfWorkers, derivative, maps);
+  // Memory even for a transform without parameters, as the identity: its map has a derivative as well.
+  std::vector<double> derivative(maps ? std::max<std::size_t>(1, warp.GetNumberOfParameters()) : 0);
+  const Evaluation    evaluation =
+    GetEvaluator().Evaluate(warp, m_Tiles, numberOfWorkers, maps ? derivative.data() : nullptr, maps);
   m_Profile += evaluation.profile;
   CheckValidPatches(evaluation, rule);
   return evaluation;

@@ -17,6 +17,7 @@ from support.metric_images import ball_mask
 from support.metric_images import empty_image
 from support.metric_images import subject
 from support.metric_images import write_small_model
+from support.scripts import run_script
 
 NO_SHIFT = [0.0, 0.0, 0.0]
 SHIFT = [1.3, -0.7, 0.4]
@@ -217,3 +218,25 @@ def test_only_the_moving_gradient_moves(small_model: Path) -> None:
     metric = cnnmetric.MetricOnImages(fixed, moving, model=small_model)
     _, derivative = metric.value_and_derivative(NO_SHIFT)
     np.testing.assert_array_equal(derivative, 0.0)
+
+
+FEWER_THREADS = """
+import os, sys
+os.environ["ITK_GLOBAL_DEFAULT_THREADER"] = "Pool"
+import itk, numpy as np, cnnmetric
+rng = np.random.default_rng(0)
+image = itk.image_from_array(rng.random((60,) * 3).astype(np.float32))
+metric = cnnmetric.MetricOnImages(
+    image, image, model=sys.argv[1], block_size=17, number_of_threads=1000, interpolation_order=3
+)
+value, _ = metric.value_and_derivative([0.0] * 3)
+print(np.isfinite(value), metric.describe().partition(" threads")[0].split()[-1])
+"""
+
+
+def test_no_more_threads_than_the_threader_grants(small_model: Path) -> None:
+    # elastix's interpolator has scratch memory for those alone.
+    run = run_script(FEWER_THREADS, small_model)
+    finite, threads = run.stdout.split() or (run.stderr, "0")
+    assert finite == "True"
+    assert 0 < int(threads) <= 128  # ITK's own limit

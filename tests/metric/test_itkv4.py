@@ -182,6 +182,20 @@ def test_masks_select_patches(fixed: Any, other_contrast: Any, small_model: Path
     assert max(inside_fixed, inside_moving) < everything
 
 
+def test_maps_of_a_transform_without_parameters(
+    fixed: Any, other_contrast: Any, small_model: Path
+) -> None:
+    metric = cnnmetric.CNNImageToImageMetricv4(model=small_model)
+    nothing = itk.TranslationTransform[itk.D, 3].New()
+    found, expected = (
+        metric.maps(fixed, other_contrast, transform)
+        for transform in (itk.IdentityTransform[itk.D, 3].New(), nothing)
+    )
+    derivative = itk.array_from_image(expected.derivative)
+    assert np.abs(derivative).max() > 0.0
+    np.testing.assert_array_equal(itk.array_from_image(found.derivative), derivative)
+
+
 def test_virtual_domain_carries_the_grid(fixed: Any, moving: Any, small_model: Path) -> None:
     domain = empty_image((30, 32, 34), spacing=(1.3, 1.3, 1.3), angle=0.5)
     metric = cubic(cnnmetric.CNNImageToImageMetricv4(model=small_model))

@@ -40,6 +40,30 @@ def test_threads_share_a_metric_for_itkv4(small_model: Path) -> None:
     assert (run.returncode, run.stdout) == (0, "3 90 True\n"), run.stderr
 
 
+WARNING = """
+import sys, warnings
+import itk, numpy as np, cnnmetric
+rng = np.random.default_rng(0)
+image = itk.image_from_array(rng.random((40,) * 3).astype(np.float32))
+domain = itk.image_from_array(np.zeros((5,) * 3, np.float32))
+domain.SetSpacing([8.0] * 3)
+metric = cnnmetric.CNNImageToImageMetricv4(model=sys.argv[1], device="cpu", number_of_threads=1)
+told = []
+def ask(message, *_, **__):
+    metric.draw_new_blocks()
+    told.append(str(message))
+warnings.showwarning = ask
+warnings.simplefilter("always")
+metric.value(image, image, itk.TranslationTransform[itk.D, 3].New(), virtual_domain=domain)
+print(len(told), "grid spacing" in told[0])
+"""
+
+
+def test_a_warning_may_use_the_metric_that_warns(small_model: Path) -> None:
+    run = run_script(WARNING, small_model, timeout=120.0)
+    assert (run.returncode, run.stdout) == (0, "1 True\n"), run.stderr
+
+
 def in_threads(*jobs: Callable[[], object]) -> None:
     threads = [threading.Thread(target=job) for job in jobs]
     for thread in threads:
