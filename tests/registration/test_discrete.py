@@ -29,6 +29,8 @@ from cnnmetric.registration.field_level import LEVELS
 from cnnmetric.training.export.model_file import ModelDescription
 from cnnmetric.training.export.model_file import export_model
 from cnnmetric.training.networks.architecture import Layer
+from cnnmetric.training.networks.architecture import TwoChannelNetwork
+from cnnmetric.training.networks.architecture import layers
 from cnnmetric.training.networks.self_similarity import SelfSimilarityNetwork
 from support.metric_images import empty_image
 from support.metric_images import points_of
@@ -55,6 +57,21 @@ def flat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = SelfSimilarityNetwork([Layer(8, 3, 1), Layer(6, 3, 2)], dimension=2)
     path = tmp_path_factory.mktemp("models") / "flat.onnx"
+    export_model(network, path, ModelDescription(spacing=1.0, modalities=("T1", "T2")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def even_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an untrained model with pooling, whose patches have 20 voxels: no voxel in the middle.
+
+    Two channels and small kernels: every displacement is an evaluation of its own.
+    """
+    torch.manual_seed(0)
+    shape = layers(channels=(2, 2, 2, 2), kernels=(5, 3, 3, 1, 1), strides=(2, 2, 1, 1, 1))
+    network = TwoChannelNetwork(shape, pooling=True)
+    assert (network.receptive_field, network.stride) == (20, 4)
+    path = tmp_path_factory.mktemp("models") / "even.onnx"
     export_model(network, path, ModelDescription(spacing=1.0, modalities=("T1", "T2")))
     return path
 
@@ -128,6 +145,26 @@ def test_potentials_are_the_metric_of_shifted_images(
         part = expected[tuple(slice(1, n - 1) for n in expected.shape)]
         points = tuple(slice(first + 1, first + 1 + n) for n in part.shape)
         np.testing.assert_allclose(found[..., number][points], part, atol=2e-5)
+
+
+@pytest.mark.parametrize("length", [24, 25])
+def test_a_patch_of_even_edge_lies_around_its_control_point(even_model: Path, length: int) -> None:
+    """24 is a multiple of the stride: one more patch fits into a volume padded on both sides."""
+    network = DissimilarityNetwork(even_model, device="cpu", number_of_threads=1)
+    pair = volumes(length, 24, 24)
+    for image in (0, 1):
+        found = PotentialsOfPair(network, pair).of(image, 1)
+        assert found.shape == (-(-length // 4), 6, 6, 27)
+        for number, shift in enumerate(displacements(1, 3).astype(int)):
+            point = np.array([12, 12, 12])  # whose centre is `receptive_field // 2` from its start
+            starts = [point - 10, point - 10]
+            starts[1 - image] = starts[1 - image] + shift
+            both = [
+                np.ascontiguousarray(volume[tuple(slice(n, n + 20) for n in start)])
+                for volume, start in zip(pair, starts, strict=True)
+            ]
+            expected = network(both[0], both[1], normalised=True)
+            np.testing.assert_allclose(found[3, 3, 3, number], expected.item(), atol=2e-5)
 
 
 @pytest.mark.parametrize("model", ["t1t2-fine", "small"])

@@ -125,9 +125,11 @@ class PotentialsOfPair:
 
     def _evaluated(self, image: int, radius: int) -> Iterator[NDArray[np.float32]]:
         """Yield the potentials of every displacement, each by an evaluation."""
-        stride, reach = self._network.stride, self._network.receptive_field // 2
-        fixed = np.pad(self._volumes[image], reach)
-        moving = np.pad(self._volumes[1 - image], reach + radius)
+        stride, before = self._network.stride, self._network.receptive_field // 2
+        # A patch of even edge reaches one voxel further before its centre than behind it.
+        behind = self._network.receptive_field - 1 - before
+        fixed = np.pad(self._volumes[image], (before, behind))
+        moving = np.pad(self._volumes[1 - image], (before + radius, behind + radius))
         lattice, there = (
             np.ones_like(volume, dtype=np.bool_) if inside is None else inside
             for volume, inside in (
