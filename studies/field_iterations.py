@@ -8,8 +8,9 @@ aligns every pair of the tables by the linear stages of `cnnmetric.register`, an
 displacement field with every number of iterations. For a tolerance, a level ends where the mean of
 the metric over four iterations is lower than over the four before by less than this share of what
 the level has gained; the metric is that of the first numbers of iterations. Appends a row per
-registration to a CSV file as soon as it is done; run again, it goes on where it was. Prints mean
-and SD of Dice over the registrations, and the processor time of the field.
+registration to a CSV file as soon as it is done; run again, it goes on where it was, and registers
+by the first numbers once more if only a tolerance needs them. Prints mean and SD of Dice over the
+registrations, and the processor time of the field.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
-from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.job import read_pair
 from cnnmetric.evaluation.score import LabelledPair
@@ -41,6 +41,7 @@ from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.grid import choose_grid
+from cnnmetric.types import Image
 from shared import append_row
 from shared import read_rows
 from shared import table_head
@@ -81,7 +82,8 @@ def run(settings: IterationsSettings) -> None:
     rows = read_rows(settings.out)
     variants = [*settings.iterations, *(f"{share:g}" for share in settings.tolerances)]
     done = {(row["registration"], row["variant"]) for row in rows}
-    for registration in read_registrations(settings.subjects, settings.registrations):
+    registrations = read_registrations(settings.subjects, settings.registrations)
+    for registration in registrations:
         missing = [variant for variant in variants if (registration.name, variant) not in done]
         if missing:
             study = _Study(settings, registration)
@@ -89,8 +91,11 @@ def run(settings: IterationsSettings) -> None:
                 rows.append(study.row(variant))
                 append_row(settings.out, COLUMNS, rows[-1])
     print(table_head(("iterations", "n", "Dice, mean (SD)", "folded", "s of the field"), texts=1))
+    names = {registration.name for registration in registrations}  # the file may hold others, too
     for variant in variants:
-        of_variant = [row for row in rows if row["variant"] == variant]
+        of_variant = [
+            row for row in rows if row["variant"] == variant and row["registration"] in names
+        ]
         dice = [float(row["dice"]) for row in of_variant]
         deviation = f" ({np.std(dice, ddof=1):.4f})" if len(dice) > 1 else ""
         cells = (
@@ -125,19 +130,41 @@ class _Study:
             replace(level, grid_spacing=max(level.grid_spacing, finest)) for level in levels[:-1]
         ]
         self._levels.append(replace(levels[-1], grid_spacing=finest))
-        self._values: list[list[float]] = []
+        self._first = settings.iterations[0]
+        self._values: list[list[float]] = []  # of the metric, at the levels of the first variant
 
     def row(self, variant: str) -> dict[str, Any]:
         """Register, and return the results."""
-        if "," in variant:
-            iterations = [int(number) for number in variant.split(",")]
-        elif self._values:
-            iterations = [iterations_until(of, float(variant)) for of in self._values]
-        else:
-            msg = "tolerances need the metric's values; give --iterations that are not done yet"
-            raise SettingsError(msg)
-        values: list[list[float]] = [[] for _ in iterations]
+        iterations = self._iterations(variant)
         started = time.process_time()
+        field, values = self._registered(iterations)
+        seconds = time.process_time() - started
+        if variant == self._first:
+            self._values = values
+        alignment = Alignment(
+            step="deformable", displacement=itk.array_from_image(field), seconds=seconds
+        )
+        found = score(self._pair, alignment, parse_labels(self._settings.labels))
+        return {
+            "registration": self._registration.name,
+            "variant": variant,
+            "iterations": ",".join(map(str, iterations)),
+            "dice": round(found["dice"], 5),
+            "folded": round(found["folded"], 6),
+            "seconds": round(seconds, 1),
+        }
+
+    def _iterations(self, variant: str) -> list[int]:
+        """Return those of the levels; of a tolerance, by the metric under the first variant."""
+        if "," in variant:
+            return _numbers(variant)
+        if not self._values:  # the row of the first variant is from an earlier run
+            _, self._values = self._registered(_numbers(self._first))
+        return [iterations_until(of, float(variant)) for of in self._values]
+
+    def _registered(self, iterations: Sequence[int]) -> tuple[Image, list[list[float]]]:
+        """Return the displacement field, and the metric after every iteration of every level."""
+        values: list[list[float]] = [[] for _ in iterations]
         field = cnnmetric.register_displacement_field(
             self._pair.fixed,
             self._pair.moving,
@@ -151,20 +178,11 @@ class _Study:
             seed=self._settings.seed,
             on_iteration=lambda finished: values[finished.level].append(finished.value),
         )
-        seconds = time.process_time() - started
-        self._values = self._values or values
-        alignment = Alignment(
-            step="deformable", displacement=itk.array_from_image(field), seconds=seconds
-        )
-        found = score(self._pair, alignment, parse_labels(self._settings.labels))
-        return {
-            "registration": self._registration.name,
-            "variant": variant,
-            "iterations": ",".join(map(str, iterations)),
-            "dice": round(found["dice"], 5),
-            "folded": round(found["folded"], 6),
-            "seconds": round(seconds, 1),
-        }
+        return field, values
+
+
+def _numbers(variant: str) -> list[int]:
+    return [int(number) for number in variant.split(",")]
 
 
 def iterations_until(values: Sequence[float], tolerance: float) -> int:

@@ -77,8 +77,19 @@ def run(settings: GridSettings) -> None:
             if (registration.name, settings.deformation, spacing) not in done:
                 rows.append(_row(settings, registration, spacing))
                 append_row(settings.out, COLUMNS, rows[-1])
+    names = {registration.name for registration in registrations}
+    # The file may hold those of other tables and of the other kind of deformation, too.
+    shown = [
+        row
+        for row in rows
+        if row["registration"] in names and row["deformation"] == settings.deformation
+    ]
+    _print_table(settings.spacings, shown)
+
+
+def _print_table(spacings: Sequence[float], rows: Sequence[dict[str, Any]]) -> None:
     print(table_head(("spacing, mm", "n", "Dice, mean (SD)", "folded", "s"), texts=1))
-    for spacing in settings.spacings:
+    for spacing in spacings:
         of_spacing = [row for row in rows if float(row["spacing"]) == spacing]
         dice = [float(row["dice"]) for row in of_spacing]
         deviation = f" ({np.std(dice, ddof=1):.4f})" if len(dice) > 1 else ""
