@@ -14,13 +14,37 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # That of the wheels of ITK, elastix and ONNX Runtime; an older one would gain no user.
 PLATFORM = "manylinux_2_28_x86_64"
+VIEWER = ("cnnmetric/report/viewer.js", "cnnmetric/report/viewer-licences.txt")
 OF_OTHER_WHEELS = ("_ElastixPython.abi3.so", "_ITKMetricsv4Python.abi3.so")
+
+
+class WheelError(Exception):
+    """A wheel lacks something; the message says what."""
+
+
+def check_viewer(wheel: Path) -> None:
+    """Refuse a wheel whose reports would show pictures alone, because npm was missing.
+
+    Raises
+    ------
+    WheelError
+        If the viewer of reports is not in it.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        missing = set(VIEWER) - set(archive.namelist())
+    if missing:
+        msg = (
+            f"{wheel.name} has no {' and no '.join(sorted(missing))}; run "
+            "python scripts/build_viewer.py before the wheel is built"
+        )
+        raise WheelError(msg)
 
 
 def repair(wheel: Path, destination: Path) -> None:
@@ -64,12 +88,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build the wheel of this Python.")
     parser.add_argument("--wheel", type=Path, help="take this wheel instead of building one")
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="folder of the wheel")
+    parser.add_argument(
+        "--with-viewer", action="store_true", help="refuse a wheel without the viewer of reports"
+    )
     options = parser.parse_args(arguments)
     try:
+        file = options.wheel or build(options.output)
+        if options.with_viewer:
+            check_viewer(file)
         if options.wheel:
             repair(options.wheel, options.output)
             return 0
-        file = build(options.output)
+    except WheelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except subprocess.CalledProcessError as error:
         print(f"error: no wheel was made: {' '.join(error.cmd[:5])} failed", file=sys.stderr)
         return 1

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
 import build_viewer
+import build_wheel
 
 
 @pytest.fixture
@@ -70,6 +74,35 @@ def test_nothing_is_done_where_nothing_changed(
     (viewer / "main.js").write_text("changed")
     with pytest.raises(build_viewer.ViewerError):
         build_viewer.build(viewer)
+
+
+def test_wheels_for_others_hold_the_viewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repaired: list[Path] = []
+    monkeypatch.setattr(build_wheel, "repair", lambda wheel, _: repaired.append(wheel))
+    wheel = tmp_path / "cnnmetric-1-cp311-cp311-linux_x86_64.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("cnnmetric/report/viewer-licences.txt", "licences")
+    command = ["--wheel", str(wheel), "--output", str(tmp_path)]
+    assert build_wheel.main([*command, "--with-viewer"]) == 1
+    assert "has no cnnmetric/report/viewer.js; run python" in capsys.readouterr().err
+    assert not repaired
+    assert build_wheel.main(command) == 0  # a machine without npm makes wheels, too
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("cnnmetric/report/viewer.js", "viewer")
+    assert build_wheel.main([*command, "--with-viewer"]) == 0
+    assert repaired == [wheel, wheel]
+
+
+def test_the_viewer_is_bundled_before_wheels_are_built_without_npm() -> None:
+    root = build_viewer.ROOT
+    workflow = (root / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    commands = re.findall(r"- run: (.*)", workflow[workflow.index("\n  wheels:") :])
+    first = commands.index("python scripts/build_viewer.py")
+    assert "cibuildwheel --output-dir dist" in commands[first:]
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert " --with-viewer " in settings["cibuildwheel"]["linux"]["repair-wheel-command"]
 
 
 @pytest.mark.slow
