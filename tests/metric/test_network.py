@@ -238,6 +238,13 @@ def test_blocks_do_not_show(
         np.testing.assert_allclose(other, one, atol=1e-5 * np.abs(one).max())
 
 
+def test_the_size_of_a_block_is_documented() -> None:
+    solid, flat = (round(network_input.VOXELS_OF_A_BLOCK ** (1.0 / axes)) for axes in (3, 2))
+    page = Path(__file__).parents[2] / "docs" / "reference" / "python.md"
+    for text in (cnnmetric.DissimilarityNetwork.__doc__, page.read_text(encoding="utf-8")):
+        assert f"beyond {solid} voxels an axis (2D: {flat})" in str(text)
+
+
 def test_any_number_type_and_memory_layout(network: cnnmetric.DissimilarityNetwork) -> None:
     whole_numbers = [image.astype(np.int16) for image in images((21, 17, 25))]
     expected = network(*[image.astype(np.float64) for image in whole_numbers])

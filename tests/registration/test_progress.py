@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from rich.console import Console
 import cnnmetric
 from cnnmetric.errors import SettingsError
 from cnnmetric.plugin.iteration import Iteration
+from cnnmetric.registration import plan
 from cnnmetric.registration import progress
+from cnnmetric.registration import run
 from cnnmetric.registration.plan import PlannedLevel
 from cnnmetric.registration.plan import PlannedStage
 from cnnmetric.registration.plan import Stopwatch
@@ -125,6 +128,42 @@ def test_levels_of_a_parameter_map() -> None:
 def test_texts_that_are_no_number_are_left_to_elastix(text: str) -> None:
     names = ("MaximumNumberOfIterations", "NumberOfResolutions", "CNNMetricNumberOfBlocks")
     assert levels_of({name: [text] for name in names}, 3) == levels_of({}, 3)
+
+
+@pytest.mark.parametrize("text", ["1e6", "1000000"])
+def test_a_slip_in_the_number_of_levels_does_not_fill_the_memory(text: str) -> None:
+    """What is wrong with it is for elastix to say."""
+    tracemalloc.start()
+    try:
+        levels = levels_of({"NumberOfResolutions": [text]}, 3)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(levels) == 1000
+    assert most < 1e6  # bytes
+
+
+def test_levels_beyond_the_plan_count_as_its_last(
+    difference_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "_MOST_LEVELS", 1)
+    parameters = itk.ParameterObject.New()
+    parameters.ReadParameterFile(str(write_quick_file(tmp_path)))
+    stream = io.StringIO()
+    bars = progress.Bars(Console(file=stream, width=200, force_terminal=True))
+    monkeypatch.setattr(run, "display", lambda *, lines: bars)
+    trace: list[Iteration] = []
+    cnnmetric.register(
+        small_subject(0.1),
+        small_subject(0.15),
+        model=difference_model,
+        parameters=[{**dict(parameters.GetParameterMap(0)), "NumberOfResolutions": "2"}],
+        threads=1,
+        on_iteration=trace.append,
+        progress=True,
+    )
+    assert [finished.level for finished in trace] == [0] * 4 + [1] * 4
+    assert "level 1/1" in stream.getvalue()
 
 
 def test_iterations_say_where_they_are(difference_model: Path, tmp_path: Path) -> None:

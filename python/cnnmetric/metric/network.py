@@ -53,7 +53,7 @@ class DissimilarityNetwork:
     axis; its centre is the voxel ``stride * k + receptive_field // 2``. Voxels at the end of an
     axis that do not fill a whole stride take no part: their gradient is zero.
 
-    Arrays of any size can be given: beyond 161 voxels an axis (2D: 2048) they are evaluated in
+    Arrays of any size can be given: beyond 102 voxels an axis (2D: 1024) they are evaluated in
     overlapping blocks, with the same result up to rounding. One instance may be used by several
     threads at once.
 

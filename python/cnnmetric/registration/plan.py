@@ -11,6 +11,9 @@ from cnnmetric.plugin.iteration import Iteration
 
 # Of elastix, where a parameter map does not say.
 _RESOLUTIONS, _ITERATIONS = 3, 500
+# More than a registration makes sense of; without a bound, a slip of the user fills the memory with
+# levels before elastix sees it.
+_MOST_LEVELS = 1000
 # Of cnnmetric likewise: blocks of an evaluation, and the edge that theirs are near to, in voxels.
 _BLOCKS, _BLOCK_EDGE = 8, 33
 
@@ -37,6 +40,8 @@ class PlannedStage:
 
     Attributes
     ----------
+    levels
+        Of a parameter map with more than a thousand, the first thousand.
     reports
         Whether it tells of its iterations. elastix tells the metric only, so that a stage by mutual
         information, for instance, says nothing until it ends.
@@ -48,9 +53,13 @@ class PlannedStage:
     levels: tuple[PlannedLevel, ...]
     reports: bool = True
 
+    def planned(self, level: int) -> int:
+        """Return the number of a level, for those beyond the plan that of its last one."""
+        return min(level, len(self.levels) - 1)
+
 
 def levels_of(parameters: Mapping[str, Sequence[str]], dimension: int) -> tuple[PlannedLevel, ...]:
-    """Return the levels of a parameter map of elastix.
+    """Return the levels of a parameter map of elastix, a thousand at most.
 
     Parameters
     ----------
@@ -74,7 +83,7 @@ def levels_of(parameters: Mapping[str, Sequence[str]], dimension: int) -> tuple[
             iterations=iterations[level if level < len(iterations) else 0],
             work=float(blocks[level if level < len(blocks) else 0] * _BLOCK_EDGE**dimension),
         )
-        for level in range(numbers("NumberOfResolutions", _RESOLUTIONS)[0])
+        for level in range(min(numbers("NumberOfResolutions", _RESOLUTIONS)[0], _MOST_LEVELS))
     )
 
 

@@ -359,17 +359,18 @@ class RegistrationRun:
             self._display.start_stage(stage)
 
         def collect(finished: Iteration) -> None:
+            level = stage.planned(finished.level)
             named = replace(
                 finished,
                 stage=stage.name,
                 stage_number=stage.number,
                 stages=stage.stages,
                 levels=len(stage.levels),
-                iterations=stage.levels[finished.level].iterations,
+                iterations=stage.levels[level].iterations,
             )
             trace.append(named)
             if self._display is not None:
-                self._display.iteration(named)
+                self._display.iteration(replace(named, level=level))
             if outer is not None:
                 outer(named)
 
