@@ -93,6 +93,19 @@ def test_a_result_beside_the_best_place_says_so(rigid: RegistrationResult, movin
     assert "the registration ended beside the best place" in text
 
 
+def test_the_metric_is_lower_with_the_moving_image_put_back(
+    rigid: RegistrationResult, fixed: Any
+) -> None:
+    """The moving image is the fixed one, displaced along the first axis of its grid."""
+    step = 2 * rigid.quality.grid_spacing
+    moved = image_like(itk.array_from_image(fixed), fixed)
+    along = itk.array_from_matrix(fixed.GetDirection())[:, 0]
+    moved.SetOrigin((np.asarray(fixed.GetOrigin()) + step * along).tolist())
+    best = min(judged(rigid, moved).displaced, key=lambda point: point.value)
+    assert best.axis == 0
+    assert best.millimetres == pytest.approx(-step)
+
+
 def test_only_patches_inside_of_the_masks_count(rigid: RegistrationResult, fixed: Any) -> None:
     assert rigid.comparison is not None
     mask = ball_mask(fixed, radius=9.0)

@@ -62,6 +62,9 @@ def test_a_shifted_image_is_found_with_axis_and_length(
     found = describe_misaligned([*aligned, shifted])
     assert list(found) == [3]
     assert told in found[3]
+    alignment = measure(shifted)
+    assert alignment is not None
+    assert np.sign(alignment.shift) == -np.sign(voxels)  # back to where it was
 
 
 @pytest.mark.parametrize("alone", [True, False])

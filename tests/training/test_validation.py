@@ -151,6 +151,16 @@ def test_curves_know_a_good_metric_from_a_bad_one(sign: float, right: float) -> 
         assert curve.record()["right_signs"] == curve.right_signs
 
 
+def test_the_minimum_is_where_the_second_image_has_to_go() -> None:
+    image = smooth_pair().images[0]
+    moved = AlignedPair(images=torch.stack([image, image.roll(2, -1)]), spacing=1.0, name="moved")
+    lowest = {
+        curve.axis: curve.shifts[curve.values.index(min(curve.values))]
+        for curve in shift_curves(Difference(), moved)
+    }
+    assert lowest == {"z": 0, "y": 0, "x": -2}
+
+
 def test_images_smaller_than_a_patch_have_no_curve() -> None:
     network = SelfSimilarityNetwork((Layer(4, 3, 1), Layer(4, 1, 1)))
     assert shift_curves(network, smooth_pair((20, 40, 40))) == []

@@ -179,11 +179,14 @@ def _grid(fixed: Image, network: DissimilarityNetwork) -> CubeGrid:
 
 
 def _cut(volume: Volume, shift: tuple[int, ...] = ()) -> Volume:
-    """Return a volume without its margin, or the part that lies at a shift from there."""
+    """Return a volume without its margin, what it shows displaced by a shift.
+
+    It moves by +n where it is cut n voxels before.
+    """
     steps = shift or (0,) * volume.ndim
     return volume[
         tuple(
-            slice(_MARGIN + step, length - _MARGIN + step)
+            slice(_MARGIN - step, length - _MARGIN - step)
             for step, length in zip(steps, volume.shape, strict=True)
         )
     ]

@@ -113,9 +113,10 @@ def shift_curves(network: PatchNetwork, pair: AlignedPair) -> list[ShiftCurve]:
     shifts = (*(-n for n in reversed(SHIFTS)), 0, *SHIFTS)
 
     def block(channel: int, axis: int, shift: int) -> torch.Tensor:
+        # What an image shows moves by +n where it is cut n voxels before.
         found = images[channel]
         for place, (start, edge) in enumerate(zip(starts, edges, strict=True)):
-            found = found.narrow(place, start + shift * (place == axis), edge)
+            found = found.narrow(place, start - shift * (place == axis), edge)
         return found
 
     curves = []

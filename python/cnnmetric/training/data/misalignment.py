@@ -73,10 +73,11 @@ def measure(pair: AlignedPair) -> Alignment | None:
     step = max(1, round(float(np.prod(inner) / VOXELS) ** (1 / dimension)))
 
     def information(shift: Sequence[int]) -> float:
+        # What an image shows moves by +n where it is cut n voxels before.
         first, second = (
             images[channel][
                 tuple(
-                    slice(FAR + by, FAR + by + edge, step)
+                    slice(FAR - by, FAR - by + edge, step)
                     for by, edge in zip(by_axis, inner, strict=True)
                 )
             ]
