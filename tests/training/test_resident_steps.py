@@ -107,8 +107,9 @@ def test_steps_are_those_of_gradient_descent(tmp_path: Path, loss: str, as_produ
     losses, accuracies = steps.finish()
 
     expected, other = [], reference.optimizer()
-    patches, labels = (torch.cat(item) for item in zip(*drawn, strict=True))
-    for step, batch in enumerate(zip(patches.chunk(4), labels.chunk(4), strict=True), 2):
+    (batches,) = drawn
+    patches, labels = (item.chunk(PatchSteps.at_once)[2:6] for item in batches)
+    for step, batch in enumerate(zip(patches, labels, strict=True), 2):
         other.param_groups[0]["lr"] = 0.01 * (step + 1)
         value, right = reference.loss(batch, CPU)
         other.zero_grad()
@@ -184,10 +185,10 @@ def test_steps_of_crops_are_those_of_adam(tmp_path: Path) -> None:
     steps._sampler.draw = kept  # type: ignore[assignment, method-assign]
     steps.start(10, 4)  # over the end of those that are drawn at once
     losses, accuracies = steps.finish()
-    assert [len(item) for item in drawn] == [4, 4]
+    assert [len(item) for item in drawn] == [2 * CropSteps.at_once] * 2
 
     expected = []
-    for step, crops in enumerate(torch.cat(drawn).chunk(4), 10):
+    for step, crops in enumerate(torch.cat(drawn).chunk(2 * CropSteps.at_once)[10:14], 10):
         other.param_groups[0]["lr"] = 0.001 * (step + 1)
         value, found = reference.loss(crops, CPU)
         other.zero_grad()
@@ -270,6 +271,31 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
             chosen = replace(chosen, resume=True, overwrite=False)
         found.append(loop.train(chosen).losses)
     assert found[0] == found[1]
+
+
+DESCRIPTORS: dict[str, Any] = {
+    "architecture": "self-similarity",
+    "channels": (4, 4),
+    "kernels": (3, 1),
+    "strides": (2, 1),
+    "crops": 1,
+    "crop_edge": 25,
+}
+
+
+@pytest.mark.usefixtures("on_the_device")
+@pytest.mark.parametrize("network", [{"batch_size": 4}, DESCRIPTORS], ids=["patches", "crops"])
+def test_a_run_with_constant_rate_can_be_made_longer(
+    tmp_path: Path, network: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a step that is neither the last of its chunk nor of those that are drawn at once."""
+    monkeypatch.setattr("cnnmetric.training.steps.CHUNK", 5)
+    write_pairs(tmp_path, shape=(30, 30, 30))
+    chosen = settings(tmp_path, schedule="constant", steps=7, **network)
+    loop.train(chosen)
+    resumed = loop.train(replace(chosen, steps=13, resume=True, overwrite=False))
+    whole = loop.train(replace(chosen, steps=13))
+    assert resumed.losses == whole.losses
 
 
 def signal_when_finished(patch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,11 @@ class Progress:
         Labels of the pairs that look misaligned.
     device
         Name of the GPU trained on, or nothing.
+    manifest
+        What was trained and validated on, see `manifest.manifest_of`; not for others to see. None
+        in a checkpoint that has none.
+    sampling
+        Where batches are drawn, see `steps.Steps`; nothing where that is not known.
     """
 
     spacing: float
@@ -65,6 +70,8 @@ class Progress:
     not_held_out: str = ""
     misaligned: list[str] = field(default_factory=list)
     device: str = ""
+    manifest: dict[str, Any] | None = None
+    sampling: str = ""
 
     @property
     def best_step(self) -> int:
@@ -150,8 +157,9 @@ def load(
 def _check_settings(settings: TrainingSettings, saved: dict[str, Any]) -> None:
     now = settings.as_record()
     free = set(FREE_ON_RESUME)
-    if settings.schedule == "constant":
-        # A constant rate does not look ahead, so the same run may be made longer.
+    # A constant rate does not look ahead, so the same run may be made longer. Not shorter: what is
+    # exported has taken the steps already.
+    if settings.schedule == "constant" and settings.steps >= saved["steps"]:
         free.add("steps")
     changed = [name for name in now if name not in free and now[name] != saved.get(name)]
     if changed:
@@ -159,5 +167,9 @@ def _check_settings(settings: TrainingSettings, saved: dict[str, Any]) -> None:
             f"--{name.replace('_', '-')} (was {saved.get(name)}, is {now[name]})"
             for name in changed
         )
-        msg = f"the run in {settings.checkpoint} had other settings: {listed}; give the same ones"
+        longer = " (--steps may grow)" if settings.schedule == "constant" else ""
+        msg = (
+            f"the run in {settings.checkpoint} had other settings: {listed}; give the same ones"
+            f"{longer if 'steps' in changed else ''}"
+        )
         raise SettingsError(msg)

@@ -49,8 +49,9 @@ class CropSteps(ResidentSteps):
     def _prepare(self, step: int) -> None:
         self._sampler.render(step)
 
-    def _steps(self, count: int) -> None:
-        for crops in self._sampler.draw(self._generator, count).chunk(count):
+    def _steps(self, place: int, count: int) -> None:
+        batches = self._sampler.draw(self._generator, self.at_once).chunk(self.at_once)
+        for crops in batches[place : place + count]:
             self._step(crops)
 
     def _step(self, crops: torch.Tensor) -> None:

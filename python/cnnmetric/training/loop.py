@@ -17,7 +17,6 @@ import torch
 from tqdm import tqdm
 
 from cnnmetric.errors import CNNMetricError
-from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.training import checkpoint
 from cnnmetric.training.checkpoint import Progress
@@ -37,6 +36,8 @@ from cnnmetric.training.interruption import Interrupted
 from cnnmetric.training.interruption import stop_on_signals
 from cnnmetric.training.log import draw_curve
 from cnnmetric.training.log import write_log
+from cnnmetric.training.manifest import check_same
+from cnnmetric.training.manifest import manifest_of
 from cnnmetric.training.networks.architecture import PatchNetwork
 from cnnmetric.training.objectives import Objective
 from cnnmetric.training.objectives import objective_of
@@ -47,6 +48,7 @@ from cnnmetric.training.processes import Processes
 from cnnmetric.training.record import summary
 from cnnmetric.training.record import write_record
 from cnnmetric.training.settings import TrainingSettings
+from cnnmetric.training.steps import Steps
 from cnnmetric.training.steps import Taken
 from cnnmetric.training.steps import steps_of
 from cnnmetric.training.validation import Validator
@@ -123,13 +125,10 @@ def _train_on_images(
     digests = {path: sha256(path) for path in chosen.files}
     named = _named(digests, chosen.files)
     progress = checkpoint.load(settings, objective.network, optimizer) if settings.resume else None
-    if progress and progress.hashes != named:
-        changed = sorted(set(progress.hashes.items()) ^ set(named.items()))
-        msg = (
-            f"the images differ from those of the run in {settings.checkpoint} "
-            f"({', '.join(sorted({name for name, _ in changed}))}); train without --resume"
-        )
-        raise DataError(msg)
+    manifest = manifest_of(chosen, digests)
+    if progress:
+        check_same(settings, progress, manifest, named)
+        progress.manifest = manifest
     if progress and progress.processes != processes.size:
         msg = (
             f"the run in {settings.checkpoint} had {progress.processes} processes and now has "
@@ -152,6 +151,7 @@ def _train_on_images(
         progress = Progress(
             spacing=float(f"{spacing:.6g}"),
             hashes=named,
+            manifest=manifest,
             processes=processes.size,
             held_out=[pair.subject for pair in chosen.held_out],
             not_held_out=_why_none(chosen),
@@ -210,13 +210,21 @@ def descend(
         If the loss is no longer finite; the last checkpoint is from before.
     Interrupted
         After Ctrl-C or SIGTERM and the end of the step; the checkpoint is of that step.
+    SettingsError
+        If a run that goes on would draw its batches elsewhere.
     """
     device = _device(settings)
-    progress.device = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     network = objective.network
     memory_format = torch.channels_last_3d if settings.dimension == 3 else torch.channels_last
     network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
     _to_device(optimizer, device)
+    before = progress.step
+    started = time.monotonic()
+    steps = steps_of(settings, objective, optimizer, materials, processes)
+    if before < settings.steps:
+        _check_sampling(settings, progress, steps)
+        progress.sampling = steps.sampling
+        progress.device = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     bar = tqdm(
         desc="training",
         unit="step",
@@ -224,9 +232,6 @@ def descend(
         total=settings.steps,
         disable=not processes.first,
     )
-    before = progress.step
-    started = time.monotonic()
-    steps = steps_of(settings, objective, optimizer, materials, processes)
     with stop_on_signals() as request:
         for taken in steps.take(progress.step, request):
             _check_finite(settings, taken, progress.step)
@@ -257,6 +262,19 @@ def descend(
                 f"checkpoint {settings.checkpoint}; the same command with --resume goes on"
             )
             raise Interrupted(msg, request.signal or signal.SIGTERM)
+
+
+def _check_sampling(settings: TrainingSettings, progress: Progress, steps: Steps) -> None:
+    """See whether batches are drawn where they were: host and GPU have other random numbers."""
+    if progress.sampling in ("", steps.sampling):  # nothing of a new run
+        return
+    msg = (
+        f"the run in {settings.checkpoint} drew its batches on the {progress.sampling} and would "
+        f"now draw others on the {steps.sampling}; go on where it was begun, with a GPU that has "
+        "room for all images or without one (CUDA_VISIBLE_DEVICES= hides it), or train without "
+        "--resume"
+    )
+    raise SettingsError(msg)
 
 
 def _check_finite(settings: TrainingSettings, taken: Taken, step: int) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 import torch
 
@@ -49,10 +50,11 @@ class PatchSteps(ResidentSteps):
     def _prepare(self, step: int) -> None:
         self._sampler.render(step)
 
-    def _steps(self, count: int) -> None:
-        patches, labels = self._sampler.draw(self._generator, count)
-        for batch in zip(patches.chunk(count), labels.chunk(count), strict=True):
-            self._step(*batch)
+    def _steps(self, place: int, count: int) -> None:
+        drawn = self._sampler.draw(self._generator, self.at_once)
+        batches = zip(*(item.chunk(self.at_once) for item in drawn), strict=True)
+        for patches, labels in islice(batches, place, place + count):
+            self._step(patches, labels)
 
     def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> None:
         scores = self._objective.scores(patches, as_products=self._as_products)

@@ -20,7 +20,7 @@ WARM_UP = 3
 
 
 class ResidentSteps(ABC):
-    """Batches of steps on one device, each a function of seed and first step.
+    """Batches of steps on one device, each a function of seed and step alone.
 
     Parameters
     ----------
@@ -65,8 +65,11 @@ class ResidentSteps(ABC):
         self._taken = 0
 
     @abstractmethod
-    def _steps(self, count: int) -> None:
-        """Draw the batches of so many steps and take them."""
+    def _steps(self, place: int, count: int) -> None:
+        """Draw `at_once` batches, and take so many steps with those from this place on.
+
+        All are drawn, since the random numbers of a batch depend on how many are drawn with it.
+        """
 
     @abstractmethod
     def _prepare(self, step: int) -> None:
@@ -109,23 +112,21 @@ class ResidentSteps(ABC):
                     item.zero_()
 
     def _take(self, first: int, rates: torch.Tensor) -> None:
-        self._begin(first, rates)
+        self._begin(rates)
         step, end = first, first + len(rates)
         while step < end:
-            count = min(self.at_once - step % self.at_once, end - step)
+            place = step % self.at_once
+            count = min(self.at_once - place, end - step)
             self._prepare(step)
-            (self._replay if count == self.at_once else self._steps)(count)
+            # Wherever a run begins or ends, batches drawn at once begin at the same steps.
+            self._generator.manual_seed(self._settings.seed * 2**32 + step - place)
+            if self._graph is not None and count == self.at_once:
+                self._graph.replay()
+            else:
+                self._steps(place, count)
             step += count
 
-    def _replay(self, count: int) -> None:
-        if self._graph is None:
-            self._steps(count)
-        else:
-            self._graph.replay()
-
-    def _begin(self, first: int, rates: torch.Tensor) -> None:
-        # Any run that takes the same steps at a time draws the same batches.
-        self._generator.manual_seed(self._settings.seed * 2**32 + first)
+    def _begin(self, rates: torch.Tensor) -> None:
         self._number.zero_()
         self._rates[: len(rates)] = rates.to(self._device)
 
@@ -154,17 +155,17 @@ class ResidentSteps(ABC):
         before = self.state()
         stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(stream):
-            self._begin(0, torch.zeros(len(self._rates)))
+            self._begin(torch.zeros(len(self._rates)))
             self._prepare(first)
             for _ in range(WARM_UP):
                 self._number.zero_()
-                self._steps(self.at_once)
+                self._steps(0, self.at_once)
         stream.synchronize()
         self._number.zero_()
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)
         with torch.cuda.graph(graph, stream=stream):
-            self._steps(self.at_once)
+            self._steps(0, self.at_once)
         self.restore(before)
         torch.cuda.synchronize(self._device)
         return graph

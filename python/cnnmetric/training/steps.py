@@ -50,6 +50,9 @@ class Taken:
 class Steps(ABC):
     """The steps of a run, which change network and optimizer in place."""
 
+    # Where batches are drawn, "host" or "GPU".
+    sampling: str
+
     @abstractmethod
     def take(self, start: int, request: StopRequest) -> Iterator[Taken]:
         """Take the steps from this one on, some at a time."""
@@ -57,6 +60,8 @@ class Steps(ABC):
 
 class HostSteps(Steps):
     """One step after the other, with batches that other processes sample."""
+
+    sampling = "host"
 
     def __init__(
         self,
@@ -105,16 +110,23 @@ class HostSteps(Steps):
 class GraphSteps(Steps):
     """Many steps at a time, of which the host only hears the loss."""
 
+    sampling = "GPU"
+
     def __init__(self, settings: TrainingSettings, steps: ResidentSteps) -> None:
         self._settings = settings
         self._steps = steps
 
     def take(self, start: int, request: StopRequest) -> Iterator[Taken]:
-        """Take `CHUNK` steps at a time."""
-        for first in range(start, self._settings.steps, CHUNK):
-            self._steps.start(first, min(CHUNK, self._settings.steps - first))
+        """Take the steps up to the next multiple of `CHUNK` at a time.
+
+        So that a run that goes on is validated after the same steps as one that never stopped.
+        """
+        while start < self._settings.steps:
+            count = min(CHUNK - start % CHUNK, self._settings.steps - start)
+            self._steps.start(start, count)
             losses, accuracies = self._steps.finish()
             yield Taken(losses, accuracies, bool(request.signal))
+            start += count
 
 
 def steps_of(
