@@ -115,6 +115,16 @@ def test_an_image_by_itself_gets_a_second_contrast(kind: str, tmp_path: Path) ->
         assert steps.max() < 0.05  # a continuous function of the first image
 
 
+def test_saturated_voxels_are_remapped_as_their_neighbours(tmp_path: Path) -> None:
+    """Whatever the number of knots, the function does not jump at its end."""
+    sampler = ResidentCrops([real()], learner(tmp_path), device=torch.device("cpu"))
+    intensities = torch.tensor([0.0, 1 - 1e-6, 1.0]).expand(200, 3, -1)
+    remapped = sampler._remapped(torch.Generator().manual_seed(1), intensities)
+    torch.testing.assert_close(remapped[..., 1], remapped[..., 2], atol=0.01, rtol=0)
+    assert (remapped[..., 0] == 0).all()
+    assert remapped[..., 2].std() > 0.2  # all over the range
+
+
 @both
 def test_sources_are_chosen_by_their_weights(kind: str, tmp_path: Path) -> None:
     dark = AlignedPair(images=torch.zeros(2, 40, 40, 40), spacing=1.0, name="dark")

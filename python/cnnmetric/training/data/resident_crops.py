@@ -141,7 +141,8 @@ class ResidentCrops:
         values = torch.cat([zero, between(generator, LOWEST, 1, *shape, most + 1)], -1)
         values = values[:, self._contrast_of]
         after = torch.searchsorted(knots, crops.contiguous(), right=True)
-        after = after.clamp(1, most + 1)
+        # A saturated voxel belongs before the first of the knots at the end, which has the value.
+        after = torch.minimum(after.clamp(1, most + 1), inner.long()[:, self._contrast_of] + 1)
         low, high = (knots.gather(-1, index) for index in (after - 1, after))
         share = ((crops - low) / (high - low).clamp(min=CLOSEST)).clamp(0, 1)
         return torch.lerp(values.gather(-1, after - 1), values.gather(-1, after), share)
