@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,27 @@ def test_files_of_others_are_not_replaced_by_accident(
         with pytest.raises(SettingsError, match=rf"holds a result already \({name}\)"):
             rigid.save(folder)
         assert (folder / name).read_text() == "of somebody else"
+    others = [tmp_path / "out" / name for name in ("2024-01-deformation.nii.gz", "b.txt")]
+    others[0].parent.mkdir()
+    for file in others:
+        file.write_text("of somebody else")
+    rigid.save(tmp_path / "out")
+    rigid.save(tmp_path / "out", overwrite=True)
+    assert {file.read_text() for file in others} == {"of somebody else"}
+
+
+def test_second_names_of_one_result_are_not_written_by_the_next(
+    rigid: RegistrationResult, tmp_path: Path
+) -> None:
+    assert rigid.comparison is not None
+    for subject in ("02", "03"):
+        names = replace(
+            rigid.comparison, fixed_name="sub-01_T1w.nii", moving_name=f"sub-{subject}_T2w.nii"
+        )
+        warped = itk.image_duplicator(rigid.warped_image)
+        warped.FillBuffer(float(subject))
+        result = replace(rigid, comparison=names, warped_image=warped)
+        result.save(tmp_path, bids=True, overwrite=True)
+    for subject in ("02", "03"):
+        (file,) = tmp_path.glob(f"sub-{subject}_*_desc-warped_T2w.nii.gz")
+        assert itk.array_from_image(itk.imread(str(file))).max() == float(subject)

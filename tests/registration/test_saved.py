@@ -151,7 +151,7 @@ def test_a_save_that_was_interrupted_is_no_result(
     monkeypatch.setattr(itk, "transformwrite", stop)
     with pytest.raises(KeyboardInterrupt):
         rigid.save(tmp_path, overwrite=True)
-    with pytest.raises(DataError, match=r"has no log\.json"):
+    with pytest.raises(DataError, match=r"no log\.json"):
         cnnmetric.load_transform(tmp_path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from cnnmetric.types import VectorImage
 
 WARPED, TRANSFORM, DISPLACEMENT = "warped.nii.gz", "transform.h5", "displacement.nii.gz"
 LOG, FIELD, JACOBIAN = "log.json", "deformation.nii.gz", "jacobian.nii.gz"
-_FOR_TRANSFORMIX = ("TransformParameters.*.txt", FIELD, f"[0-9]*-{FIELD}")  # patterns of names
+_FOR_TRANSFORMIX = re.compile(rf"TransformParameters\.\d+\.txt|(\d+-)?{re.escape(FIELD)}")
 _WITH_BIDS = (WARPED, DISPLACEMENT, JACOBIAN, TRANSFORM, assembly.NAME)  # have a second name
 CHECKSUMS = "sha256"  # of files that belong to the log, by name
 # Transforms with fewer are not compressed: of every compressed file ITK keeps 0.2 MB of memory.
@@ -187,11 +188,13 @@ class RegistrationResult(SpatialTransform):
             place.mkdir(parents=True, exist_ok=True)
             # Written last: a folder without it is no whole result.
             (place / LOG).unlink(missing_ok=True)
-            (place / assembly.NAME).unlink(missing_ok=True)  # of an earlier result
+            # Of an earlier result, whose second names stay what they were: they are the same file
+            # as long as it is there.
+            for name in _WITH_BIDS:
+                (place / name).unlink(missing_ok=True)
             itk.imwrite(self.warped_image, str(place / WARPED))
             written = [place / WARPED]
             for name, wanted in ((DISPLACEMENT, displacement), (JACOBIAN, jacobian)):
-                (place / name).unlink(missing_ok=True)  # of an earlier result
                 if wanted:
                     image = (
                         self.displacement if name == DISPLACEMENT else self._jacobian.determinant
@@ -233,9 +236,8 @@ class RegistrationResult(SpatialTransform):
         )
 
     def _save_for_transformix(self, place: Path) -> list[Path]:
-        for pattern in _FOR_TRANSFORMIX:
-            for old in place.glob(pattern):
-                old.unlink()
+        for old in _for_transformix(place):
+            old.unlink()
         files: list[Path] = []
         maps: list[Mapping[str, Sequence[str]]] = []
         for transform, known in zip(reversed(self.transforms), self.elastix, strict=True):
@@ -259,6 +261,13 @@ def checksum(file: Path) -> str:
     """Return the SHA-256 of a file, by which a saved transform and its log know each other."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _for_transformix(folder: Path) -> list[Path]:
+    """Return the files of a folder that are named as those for transformix, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in folder.iterdir() if _FOR_TRANSFORMIX.fullmatch(file.name))
 
 
 def check_place(folder: Path, *, overwrite: bool, names: BidsNames | None = None) -> None:
@@ -287,8 +296,7 @@ def check_place(folder: Path, *, overwrite: bool, names: BidsNames | None = None
         return
     written = [*_WITH_BIDS, LOG, *(map(names.of, _WITH_BIDS) if names else ())]
     there = [name for name in written if (folder / name).exists()]
-    for pattern in _FOR_TRANSFORMIX:
-        there += sorted(file.name for file in folder.glob(pattern))
+    there += [file.name for file in _for_transformix(folder)]
     if there:
         msg = (
             f"{folder} holds a result already ({', '.join(there)}); name another folder, or say "
