@@ -115,3 +115,14 @@ def test_refuses_what_is_no_label_map() -> None:
 def test_refuses_empty_maps() -> None:
     with pytest.raises(DataError, match="has no voxels"):
         overlap(np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+
+
+def test_crops_of_different_places_are_refused() -> None:
+    labels = itk.image_from_array(np.ones((4, 4, 10), dtype=np.uint8))
+    crops = []
+    for first in (0, 5):
+        region = itk.ImageRegion[3]([first, 0, 0], [5, 4, 4])
+        crops.append(itk.extract_image_filter(labels, extraction_region=region))
+    assert overlap(crops[0], crops[0]).dice == {1: 1.0}
+    with pytest.raises(DataError, match="the label maps differ in origin"):
+        overlap(*crops)

@@ -114,3 +114,8 @@ def test_labels_keep_their_numbers_and_images_are_interpolated() -> None:
     found = itk.array_from_image(warping.resample_labels(labels, image, shift))
     assert set(np.unique(found)) == {0, 7}
     assert not set(np.unique(values)) <= set(np.unique(itk.array_view_from_image(image)))
+
+
+def test_no_points_are_mapped_to_no_points() -> None:
+    identity = itk.IdentityTransform[itk.D, 3].New()
+    assert warping.map_points(identity, np.empty((0, 3))).shape == (0, 3)

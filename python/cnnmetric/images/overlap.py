@@ -149,13 +149,17 @@ def _check_same_grid(reference: Any, other: Any) -> None:
 
 
 def _geometry(image: Any, name: str) -> npt.NDArray[np.float64]:
+    region = image.GetBufferedRegion()
     if name == "size":
-        return np.asarray(tuple(image.GetLargestPossibleRegion().GetSize()), dtype=float)
+        return np.asarray(tuple(region.GetSize()), dtype=float)
     if name == "direction":
         import itk
 
         return np.asarray(itk.array_from_matrix(image.GetDirection()), dtype=float)
-    return np.asarray(tuple(image.GetSpacing() if name == "spacing" else image.GetOrigin()))
+    if name == "spacing":
+        return np.asarray(tuple(image.GetSpacing()))
+    # Of the first voxel that there is: the index of cropped images starts elsewhere.
+    return np.asarray(tuple(image.TransformIndexToPhysicalPoint(region.GetIndex())))
 
 
 def _is_array(image: Any) -> bool:

@@ -130,7 +130,8 @@ def flattened(transforms: Sequence[Transform]) -> list[Transform]:
 
 def map_points(transform: Transform, points: Points) -> NDArray[np.float64]:
     """Return where a transform sends points, shape (n, dimension), in mm."""
-    return np.array([tuple(transform.TransformPoint(point)) for point in points.tolist()])
+    mapped = [tuple(transform.TransformPoint(point)) for point in points.tolist()]
+    return np.array(mapped, dtype=np.float64).reshape(points.shape)
 
 
 def composed(first: Displacement, then: Displacement, grid: Image) -> NDArray[np.floating[Any]]:
