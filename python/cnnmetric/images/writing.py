@@ -14,6 +14,13 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.files.output import check_new
 from cnnmetric.types import Image
 
+# ITK writes more, of which the others lose where an image lies, write one slice, or abort Python.
+# As ITK has them: it does not know all of them in capitals.
+_SUFFIXES = (
+    *(".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".nhdr"),
+    *(".hdr", ".img", ".hdr.gz", ".img.gz", ".mnc", ".h5", ".hdf5"),
+)
+
 
 def check_image_file(file: Path, *, overwrite: bool) -> None:
     """Refuse the name of a file that no image can be written to, before the work.
@@ -21,17 +28,17 @@ def check_image_file(file: Path, *, overwrite: bool) -> None:
     Raises
     ------
     SettingsError
-        If the file exists and may not be replaced, is a folder, or its name is of no format.
+        If the file exists and may not be replaced, is a folder, or its name is of no format that
+        keeps where an image lies.
     """
     if file.is_dir():
         msg = f"{file} is a folder; name a file, for example {file / 'image.nii.gz'}"
         raise SettingsError(msg)
     check_new(file, overwrite=overwrite)
-    mode = itk.CommonEnums.IOFileMode_WriteMode
-    if itk.ImageIOFactory.CreateImageIO(str(file), mode) is None:
+    if not file.name.endswith(_SUFFIXES):
         msg = (
-            f"no image can be written to {file}; name a file that ends in .nii.gz, .nii, .nrrd or "
-            ".mha"
+            f"no image can be written to {file}: its name is of no format that keeps where an "
+            f"image lies; name a file that ends in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}"
         )
         raise SettingsError(msg)
 
@@ -44,7 +51,8 @@ def write_image(image: Image, file: Path, *, overwrite: bool = False) -> None:
     image
         Of ITK.
     file
-        Of any format that ITK writes, also one of two files, as ``.mhd``. Its folder is made.
+        Of a format that keeps where the image lies, also one of two files, as ``.mhd``. Its folder
+        is made.
     overwrite
         Replace files that exist.
 
