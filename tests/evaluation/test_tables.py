@@ -30,6 +30,14 @@ def test_reads_registrations_in_the_order_of_the_table(tmp_path: Path) -> None:
     assert found[0].fixed_labels == tmp_path / "bl.nii"
 
 
+def test_images_and_labels_may_be_series_of_dicom(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    subjects = SUBJECTS + "c,scans,,scans#1.2.840\n"
+    (found,) = read_registrations(*tables(tmp_path, subjects, HEADER + "c,T1,a,T1\n"))
+    assert found.fixed == tmp_path / "scans"
+    assert found.fixed_labels == tmp_path / "scans#1.2.840"
+
+
 @pytest.mark.parametrize(
     ("subjects", "rows", "message"),
     [
@@ -41,6 +49,8 @@ def test_reads_registrations_in_the_order_of_the_table(tmp_path: Path) -> None:
         (SUBJECTS, "a,PD,b,T1\n", "subject a has no 'PD'"),
         (SUBJECTS, "a,T1,b,T1\na,T1,b,T1\n", "line 3: registration a:T1:b:T1 is listed twice"),
         (SUBJECTS + "a,a1.nii,,al.nii\n", "a,T1,b,T1\n", "line 4: subject a is listed twice"),
+        (SUBJECTS + "\na,a1.nii,,al.nii\n", "a,T1,b,T1\n", "line 5: subject a is listed twice"),
+        (SUBJECTS, "\n\na,T1,c,T1\n", "line 4: there is no subject 'c' in"),
         (SUBJECTS + "c,no.nii,,al.nii\n", "a,T1,c,T1\n", "no.nii .T1 of c., which does not exist"),
     ],
 )

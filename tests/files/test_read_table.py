@@ -32,6 +32,12 @@ def test_reads_rows_by_column_as_a_spreadsheet_saves_them(tmp_path: Path) -> Non
     ]
 
 
+def test_rows_know_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text('subject,note\n\na,x\nb,"two\nlines"\n\n\nc,y\n')
+    assert [row.line for row in read_table(file, role="things")] == [3, 5, 8]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnnmetric.errors import DataError
 from cnnmetric.files.tables import read_table
+from cnnmetric.images.dicom import image_exists
 
 LABELS = "labels"
 _COLUMNS = ("fixed_subject", "fixed_modality", "moving_subject", "moving_modality")
@@ -47,7 +48,7 @@ def read_registrations(subjects: Path, registrations: Path) -> list[Registration
     ----------
     subjects
         CSV with the columns ``subject``, ``labels`` and one per modality, which hold file names
-        relative to the table.
+        relative to the table, or folders with a DICOM series.
     registrations
         CSV with the columns ``fixed_subject,fixed_modality,moving_subject,moving_modality``.
 
@@ -58,18 +59,17 @@ def read_registrations(subjects: Path, registrations: Path) -> list[Registration
         that does not exist; or if a subject or a registration is listed twice.
     """
     known: dict[str, dict[str, str]] = {}
-    for line, row in enumerate(
-        read_table(subjects, role="subjects", columns=("subject", LABELS)), start=2
-    ):
+    for row in read_table(subjects, role="subjects", columns=("subject", LABELS)):
         if row["subject"] in known:
-            msg = f"{subjects}, line {line}: subject {row['subject']} is listed twice; remove one"
+            msg = (
+                f"{subjects}, line {row.line}: subject {row['subject']} is listed twice; remove one"
+            )
             raise DataError(msg)
         known[row["subject"]] = row
 
     found: dict[str, Registration] = {}
-    rows = read_table(registrations, role="registrations", columns=_COLUMNS)
-    for line, row in enumerate(rows, start=2):
-        place = f"{registrations}, line {line}"
+    for row in read_table(registrations, role="registrations", columns=_COLUMNS):
+        place = f"{registrations}, line {row.line}"
         files: dict[str, Path] = {}
         for role in ("fixed", "moving"):
             subject, modality = row[f"{role}_subject"], row[f"{role}_modality"]
@@ -101,7 +101,7 @@ def _file(subject: dict[str, str], column: str, subjects: Path, place: str) -> P
         )
         raise DataError(msg)
     file = (subjects.parent / subject[column]).resolve()
-    if not file.is_file():
+    if not image_exists(file):
         msg = f"{subjects} names {file} ({column} of {subject['subject']}), which does not exist"
         raise DataError(msg)
     return file

@@ -5,12 +5,27 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from cnnmetric.errors import DataError
 
 
-def read_table(table: Path, *, role: str, columns: Iterable[str] = ()) -> list[dict[str, str]]:
+class Row(dict[str, str]):
+    """The cells of a row by their columns.
+
+    Attributes
+    ----------
+    line
+        Of the file, where the row ends: empty lines count, and a quoted cell may span several.
+    """
+
+    def __init__(self, cells: Mapping[str, str], line: int) -> None:
+        super().__init__(cells)
+        self.line = line
+
+
+def read_table(table: Path, *, role: str, columns: Iterable[str] = ()) -> list[Row]:
     """Read a table as one dictionary per row; cells that are missing are empty.
 
     Parameters
@@ -44,7 +59,8 @@ def read_table(table: Path, *, role: str, columns: Iterable[str] = ()) -> list[d
                         "do that are no text; save it as text in UTF-8"
                     )
                     raise DataError(msg)
-                rows.append({name: (value or "").strip() for name, value in row.items() if name})
+                cells = {name: (value or "").strip() for name, value in row.items() if name}
+                rows.append(Row(cells, reader.line_num))
     except UnicodeDecodeError as error:
         msg = f"cannot read the table of {role} {table} ({error}); save it as text in UTF-8"
         raise DataError(msg) from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnmetric.errors import DataError
+from cnnmetric.files.tables import Row
 from cnnmetric.files.tables import read_table
 from cnnmetric.images.dicom import image_exists
 from cnnmetric.images.dicom import without_series
@@ -79,7 +80,7 @@ def read_pairs(table: Path) -> list[Pair]:
             f"known are {', '.join(_COLUMNS)}"
         )
         raise DataError(msg)
-    pairs = [_pair(row, line, table) for line, row in enumerate(rows, start=2)]
+    pairs = [_pair(row, table) for row in rows]
     faults = [fault for pair in pairs for fault in _faults(pair, pairs)]
     if faults:
         shown = faults[:_FAULTS_SHOWN]
@@ -90,14 +91,14 @@ def read_pairs(table: Path) -> list[Pair]:
     return pairs
 
 
-def _pair(row: dict[str, str], line: int, table: Path) -> Pair:
+def _pair(row: Row, table: Path) -> Pair:
     files = {
         name: (table.parent / row[name]).resolve() if row.get(name) else None for name in _FILES
     }
     fixed, moving = (files.pop(name) or Path() for name in _REQUIRED)
     return Pair(
         name=row.get(_NAME) or f"{_stem(moving)}_to_{_stem(fixed)}",
-        line=line,
+        line=row.line,
         fixed=fixed,
         moving=moving,
         fixed_modality=row.get(_MODALITY, ""),
