@@ -359,6 +359,12 @@ def test_arguments_are_checked_before_anything_runs(
         run(table, tmp_path / "out", difference_model, scheduler="tcp://127.0.0.1:1")
 
 
+def test_a_pair_has_the_line_that_an_editor_shows(tmp_path: Path) -> None:
+    table = write_pairs(tmp_path / "gaps.csv", "", "a,no.nii,no.nii", "", "b,no.nii,no.nii")
+    with pytest.raises(DataError, match=r"line 3, fixed: .* line 5, fixed: "):
+        read_pairs(table)
+
+
 def test_the_page_and_the_table_show_what_they_are_given(tmp_path: Path) -> None:
     common: dict[str, Any] = {"figures": {}, "warning": "", "failure": None, "seconds": None}
     (tmp_path / "a b").mkdir()
@@ -372,7 +378,8 @@ def test_the_page_and_the_table_show_what_they_are_given(tmp_path: Path) -> None
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "<h1>Registrations of &lt;here&gt;</h1>" in page
     assert '<a href="a%20b/report.html">a b</a>' in page
-    assert 'data-value="61.5">1:02 min</td><td class="number">0.25</td>' in page
+    assert 'data-value="61.5">1:02 min</td><td class="number" data-value="0.25">0.25</td>' in page
+    assert "Number.isFinite(p) && Number.isFinite(q)" in page  # 0.3 after 0.012
     assert "&lt;c&gt;" in page
     assert "a &lt;b&gt; &amp; c, d" in page
     assert "1 done, 1 failed, 1 waiting" in page

@@ -58,7 +58,11 @@ document.querySelectorAll("th").forEach((cell, at) => cell.addEventListener("cli
   const compare = (a, b) => {{
     const [x, y] = [key(a), key(b)];
     if (x === "" || y === "") return (x === "") - (y === "");  // what is missing comes last
-    return (up ? 1 : -1) * x.localeCompare(y, undefined, {{numeric: true}});
+    const [p, q] = [Number(x), Number(y)];
+    // "numeric" takes the digits behind a point for a whole number.
+    const order = Number.isFinite(p) && Number.isFinite(q)
+      ? p - q : x.localeCompare(y, undefined, {{numeric: true}});
+    return (up ? 1 : -1) * order;
   }};
   body.append(...[...body.rows].sort(compare));
 }}));
@@ -137,4 +141,6 @@ def _time(seconds: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return f'<td class="number">{"" if value is None else f"{value:.4g}"}</td>'
+    if value is None:
+        return '<td class="number"></td>'
+    return f'<td class="number" data-value="{value}">{value:.4g}</td>'
