@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 from pathlib import Path
 
@@ -42,6 +43,27 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     for name in ("cut.mgz", "text.mgz"):
         with pytest.raises(DataError, match=f"{name} cannot be read as an image"):
             read_image(tmp_path / name)
+
+
+def test_damage_that_nibabel_does_not_name(tmp_path: Path) -> None:
+    nibabel.save(nibabel.MGHImage(ARRAY, AFFINE), tmp_path / "x.mgh")
+    plain = (tmp_path / "x.mgh").read_bytes()
+    packed = bytearray(gzip.compress(plain))
+    stream, checksum = packed.copy(), packed.copy()
+    stream[20:40] = b"\xff" * 20
+    checksum[-8] ^= 1
+    damaged = {
+        "stream": bytes(stream),
+        "checksum": bytes(checksum),
+        "type": gzip.compress(plain[:20] + b"\0\0\0\x63" + plain[24:]),
+        "size": gzip.compress(plain[:4] + bytes(4) + plain[8:]),
+        "version": gzip.compress(b"\0\0\0\x07" + plain[4:]),
+        "short": gzip.compress(plain[:40]),
+    }
+    for name, content in damaged.items():
+        (tmp_path / f"{name}.mgz").write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name}\.mgz cannot be read as an image: \w"):
+            read_image(tmp_path / f"{name}.mgz")
 
 
 def test_without_nibabel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

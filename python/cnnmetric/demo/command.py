@@ -58,8 +58,13 @@ def run(settings: DemoSettings) -> None:
             label = f"{METRIC_NAMES[metric]}, {stage.name}".replace("_", " ")
             rows.append(measure(case, label, transform=stage.transform, seconds=stage.seconds))
 
+    # Before the picture, so that the numbers are kept where drawing fails.
+    record = {"settings": to_record(settings), "results": [row.record() for row in rows]}
+    settings.output.with_suffix(".json").write_text(
+        json_text(record, indent=2) + "\n", encoding="utf-8"
+    )
+    text = table(rows, case)
     with step("drawing"):
-        text = table(rows, case)
         draw(
             settings.output,
             fixed=case.fixed,
@@ -69,10 +74,6 @@ def run(settings: DemoSettings) -> None:
             title=f"{case.title}: {METRIC_NAMES[metric]}",
             lines=text.splitlines(),
         )
-    record = {"settings": to_record(settings), "results": [row.record() for row in rows]}
-    settings.output.with_suffix(".json").write_text(
-        json_text(record, indent=2) + "\n", encoding="utf-8"
-    )
     print(f"\n{text}\n\npicture: {settings.output.resolve()}")
 
 

@@ -108,7 +108,7 @@ def _display_grid(fixed: Image) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
 
 
 def _shown(image: Image, grid: tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]) -> Picture:
-    """Resample on the display grid and scale to [0, 1]; axes z, y, x."""
+    """Resample on the display grid and scale to [0, 1]; axes z, y, x. Nothing to show is black."""
     origin, size = grid
     resampled = itk.resample_image_filter(
         image,
@@ -119,8 +119,10 @@ def _shown(image: Image, grid: tuple[npt.NDArray[np.float64], npt.NDArray[np.int
     )
     voxels = itk.array_from_image(resampled)
     foreground = voxels[voxels > 0.05 * np.quantile(voxels, 0.99)]
-    low, high = 0.0, np.quantile(foreground, 0.995)
-    return np.asarray(np.clip((voxels - low) / (high - low), 0, 1), dtype=np.float32)
+    high = np.quantile(foreground, 0.995) if foreground.size else 0.0
+    if high <= 0.0:
+        return np.zeros(voxels.shape, dtype=np.float32)
+    return np.asarray(np.clip(voxels / high, 0, 1), dtype=np.float32)
 
 
 def _cut(volume: Picture, axis: int, index: int) -> Picture:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gzip
 import sys
+import zlib
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from cnnmetric.types import Image
 # nibabel's axes point to the right and to the front, ITK's to the left and to the back.
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _ORTHOGONAL = 1e-3
+_CHUNK = 2**20  # bytes
 _SUFFIXES = (".mgz", ".mgh", ".mgh.gz")
 
 
@@ -49,23 +52,36 @@ def read_freesurfer(file: Path, dtype: Any) -> Image:
     try:
         import nibabel
         from nibabel.filebasedimages import ImageFileError
+        from nibabel.freesurfer.mghformat import MGHError
+        from nibabel.spatialimages import HeaderDataError
     except ModuleNotFoundError as error:
         msg = (
             f"{file} is an image of FreeSurfer, which needs the package nibabel. "
             f"Run: {sys.executable} -m pip install nibabel"
         )
         raise CompatibilityError(msg) from error
+    # KeyError and TypeError are of nibabel too: of an unknown type of number, and a short header.
+    damaged = (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error)
     try:
         packed = file.suffix.lower() != ".mgh"
         # nibabel itself leaves the file open.
         with gzip.open(file) if packed else file.open("rb") as stream:
             image = nibabel.MGHImage.from_stream(stream)
-            return from_nibabel(image, f"image {file}", dtype)
-    except (OSError, EOFError, ValueError, ImageFileError) as error:
-        if isinstance(error, DataError):
-            raise
-        msg = f"{file} cannot be read as an image: {error or 'it ends too early'}"
+            found = from_nibabel(image, f"image {file}", dtype)
+            _read_to_the_end(stream)
+            return found
+    except DataError:
+        raise
+    except (*damaged, ImageFileError, MGHError, HeaderDataError) as error:
+        reason = "its header is damaged" if isinstance(error, KeyError) else str(error)
+        msg = f"{file} cannot be read as an image: {reason or 'it ends too early'}"
         raise DataError(msg) from error
+
+
+def _read_to_the_end(stream: BufferedIOBase) -> None:
+    """Let gzip check its checksum, which lies behind what an image is read from."""
+    while stream.read(_CHUNK):
+        pass
 
 
 def from_nibabel(given: Any, role: str, dtype: Any) -> Image:
