@@ -42,7 +42,8 @@ class Nothing:
         return {"name": "x", "failure": None}
 
     def work(self, record: dict[str, Any], folder: Path) -> None:
-        raise NotImplementedError
+        msg = "the process that `process` puts in its place does not come here"
+        raise AssertionError(msg)
 
 
 @pytest.fixture
