@@ -46,3 +46,18 @@ def test_an_origin_that_is_not_finite(library: Any, value: float) -> None:
     image.SetOrigin((0.0, value, 0.0))
     with pytest.raises(DataError, match="voxel size, origin or direction that is NaN or infinite"):
         as_itk(image, role="fixed image")
+
+
+@pytest.mark.parametrize("library", [itk, SimpleITK])
+def test_axes_that_are_not_at_right_angles(library: Any) -> None:
+    """As of a CT with a tilted gantry; ITK's writer of NIfTI would straighten them silently."""
+    sheared = np.eye(3)
+    sheared[1:, 2] = np.sin(np.radians(20)), np.cos(np.radians(20))
+    if library is itk:
+        image = itk.image_from_array(ARRAY)
+        image.SetDirection(sheared)
+    else:
+        image = SimpleITK.GetImageFromArray(ARRAY)
+        image.SetDirection(sheared.ravel().tolist())
+    with pytest.raises(DataError, match="axes of the fixed image are not at right angles"):
+        as_itk(image, role="fixed image")

@@ -54,6 +54,12 @@ def test_a_missing_slice_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture
     assert capfd.readouterr() == ("", "")  # ITK's own warning would be the second one
 
 
+def test_a_tilted_gantry_is_refused(tmp_path: Path) -> None:
+    folder = write_series(tmp_path, ARRAY, spacing=SPACING, shift=0.7)
+    with pytest.raises(DataError, match=r"axes of the image .* are not at right angles .* gantry"):
+        read_image(folder)
+
+
 def test_a_folder_without_dicom_is_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from cnnmetric.training.data.pairs import sha256
 from cnnmetric.training.networks.architecture import Layer
 from cnnmetric.training.presets import ARCHITECTURES
 from cnnmetric.training.presets import PAPER_PRESET
+from cnnmetric.training.presets import defaults
 from cnnmetric.training.settings import TrainingSettings
 
 SMALL_NETWORK: dict[str, Any] = {
@@ -102,12 +103,16 @@ def write_series(
     origin: Sequence[float] = (0.0, 0.0, 0.0),
     uid: str = "1.2.826.0.1.3680043.2.1125.7",
     description: str = "",
+    shift: float = 0.0,
 ) -> Path:
-    """Write an image as a DICOM series of MR slices; spacing and origin in ITK order (x, y, z)."""
+    """Write an image as a DICOM series of MR slices; spacing and origin in ITK order (x, y, z).
+
+    Every slice lies a shift (mm, along y) from the one before, as with a tilted gantry.
+    """
     folder.mkdir(exist_ok=True)
     for number, values in enumerate(array):
         image = itk.image_from_array(values[None].astype(np.int16))
-        position = [origin[0], origin[1], origin[2] + number * spacing[2]]
+        position = [origin[0], origin[1] + number * shift, origin[2] + number * spacing[2]]
         image.SetSpacing([float(value) for value in spacing])
         image.SetOrigin([float(value) for value in position])
         tags = {
@@ -152,6 +157,8 @@ def settings(folder: Path, **changes: Any) -> TrainingSettings:
     """Return settings of a run that takes a second, of the paper's preset with all pairs."""
     held_out = changes.keys() & {"training_pairs", "validation"}
     goes_on = changes.keys() & {"resume", "export_only"}
+    preset = changes.get("preset", PAPER_PRESET)
+    architecture = defaults(preset, changes.get("architecture"))["architecture"]
     values: dict[str, Any] = {
         "preset": PAPER_PRESET,
         "hold_out": None if held_out else "none",
@@ -160,7 +167,7 @@ def settings(folder: Path, **changes: Any) -> TrainingSettings:
         "modalities": "T1,T2",
         "out": folder / "model.onnx",
         **SMALL_NETWORK,
-        "batch_size": 8,
+        **({} if architecture == "self-similarity" else {"batch_size": 8}),
         "steps": 6,
         "workers": 0,
         "device": "cpu",

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 from cnnmetric.types import Image
+from cnnmetric.types import Points
+
+_ORTHOGONAL = 1e-3
 
 
 def image_like(array: NDArray[Any], grid: Image) -> Image:
@@ -26,6 +29,37 @@ def voxel_axes(grid: Image) -> NDArray[np.float64]:
         grid.GetSpacing()
     )
     return axes
+
+
+def check_right_angles(axes: NDArray[Any], role: str) -> None:
+    """Refuse axes that are sheared: NIfTI cannot hold them, nor are inverses their transposes.
+
+    Parameters
+    ----------
+    axes
+        Steps from voxel to voxel, as columns.
+    role
+        What the image is, for the message.
+
+    Raises
+    ------
+    DataError
+        If two axes are not at right angles.
+    """
+    direction = axes / np.linalg.norm(axes, axis=0)
+    if np.abs(direction.T @ direction - np.eye(len(axes))).max() > _ORTHOGONAL:
+        msg = (
+            f"the axes of the {role} are not at right angles (a sheared affine, or a CT with a "
+            "tilted gantry); resample it first to a grid at right angles"
+        )
+        raise DataError(msg)
+
+
+def number_outside(points: Points, grid: Image) -> int:
+    """Return how many points lie outside of an image, whose voxels end half a voxel off centre."""
+    voxels = (points - np.asarray(grid.GetOrigin())) @ np.linalg.inv(voxel_axes(grid)).T
+    last = np.array([int(number) for number in itk.size(grid)]) - 1
+    return int((~((voxels >= -0.5) & (voxels <= last + 0.5)).all(axis=1)).sum())
 
 
 def placed(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 from cnnmetric.images import warping
+from cnnmetric.images.arrays import check_right_angles
 from cnnmetric.images.arrays import floats
 from cnnmetric.images.arrays import image_like
 from cnnmetric.images.arrays import placed
@@ -68,8 +69,8 @@ def as_itk(given: Any, *, role: str, dtype: Any = np.float32) -> Converted:
     Raises
     ------
     DataError
-        If it is none of these, has more than one value a voxel, is neither 2D nor 3D, or holds NaN
-        or infinite values, in its voxels or in its geometry.
+        If it is none of these, has more than one value a voxel, is neither 2D nor 3D, holds NaN or
+        infinite values, in its voxels or in its geometry, or its axes are not at right angles.
     """
     if isinstance(given, (str, Path)):
         image = read_image(given, dimensions=_DIMENSIONS, dtype=dtype)
@@ -99,6 +100,7 @@ def as_itk(given: Any, *, role: str, dtype: Any = np.float32) -> Converted:
             "its header"
         )
         raise DataError(msg)
+    check_right_angles(voxel_axes(found.image), role)
     if not np.isfinite(itk.array_view_from_image(found.image)).all():
         msg = f"the {role} has NaN or infinite voxels; replace them, for example by the background"
         raise DataError(msg)

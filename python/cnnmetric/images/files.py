@@ -20,8 +20,11 @@ import numpy as np
 
 from cnnmetric.errors import DataError
 from cnnmetric.images import dicom
+from cnnmetric.images.arrays import check_right_angles
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.images.nibabel_images import is_freesurfer
 from cnnmetric.images.nibabel_images import read_freesurfer
+from cnnmetric.images.nifti_placement import warn_of_two_places
 from cnnmetric.images.truncation import check_whole
 from cnnmetric.types import Image
 from cnnmetric.types import LabelMap
@@ -49,8 +52,8 @@ def read_image(
     Raises
     ------
     DataError
-        If the file is missing, cannot be read, ends too early, has more than one value a voxel, or
-        is of another dimension.
+        If the file is missing, cannot be read, ends too early, has more than one value a voxel, is
+        of another dimension, or its axes are not at right angles.
     """
     return _read(Path(file), itk.F if dtype == np.float32 else itk.D, dimensions)
 
@@ -113,6 +116,7 @@ def _read(file: Path, pixel_type: Any, dimensions: Sequence[int]) -> Image:
         wanted = " or ".join(f"{dimension}D" for dimension in dimensions)
         msg = f"{file} has {found} dimensions; a {wanted} image is needed"
         raise DataError(msg)
+    check_right_angles(voxel_axes(image), f"image {file}")
     return image
 
 
@@ -131,6 +135,7 @@ def _read_file(file: Path, pixel_type: Any) -> Image:
         )
         raise DataError(msg)
     check_whole(file, itk.array_view_from_image(image).size)
+    warn_of_two_places(file, image)
     return image
 
 

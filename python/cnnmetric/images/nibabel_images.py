@@ -15,6 +15,7 @@ import numpy as np
 
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
+from cnnmetric.images.arrays import check_right_angles
 from cnnmetric.images.arrays import floats
 from cnnmetric.images.arrays import placed
 from cnnmetric.images.arrays import voxel_axes
@@ -22,7 +23,6 @@ from cnnmetric.types import Image
 
 # nibabel's axes point to the right and to the front, ITK's to the left and to the back.
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
-_ORTHOGONAL = 1e-3
 _CHUNK = 2**20  # bytes
 _SUFFIXES = (".mgz", ".mgh", ".mgh.gz")
 
@@ -104,15 +104,12 @@ def from_nibabel(given: Any, role: str, dtype: Any) -> Image:
         raise DataError(msg)
     axes = _RAS_TO_LPS @ given.affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
-    direction = axes / spacing
-    if np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL:
-        msg = f"the axes of the {role} are not at right angles (sheared affine); resample it first"
-        raise DataError(msg)
+    check_right_angles(axes, role)
     return placed(
         floats(array, role, dtype).T,
         spacing=spacing,
         origin=_RAS_TO_LPS @ given.affine[:3, 3],
-        direction=direction,
+        direction=axes / spacing,
     )
 
 
