@@ -174,3 +174,38 @@ def test_a_stage_that_made_it_worse_is_named(rigid: RegistrationResult, moving: 
     bad = Stage(name="worse", seconds=1.0, trace=(), transform=transform)
     quality = replace(rigid, stages=(bad, *rigid.stages)).quality
     assert any("in the stage worse: it went" in text for text in quality.warnings)
+
+
+@pytest.mark.parametrize("thickness", [4.0, 0.6])
+def test_a_mask_thinner_than_patches_are_apart(
+    rigid: RegistrationResult, fixed: Any, thickness: float
+) -> None:
+    """The grid goes around it, and a patch has its centre there."""
+    assert rigid.comparison is not None
+    slab = np.abs(points_of(fixed) @ [0.6, 0.0, 0.8] - 3.1) <= thickness
+    ball = itk.array_view_from_image(ball_mask(fixed, radius=8.0)) != 0
+    mask = image_like((slab & ball).astype(np.uint8), fixed)
+    assert itk.array_view_from_image(mask).any()
+    masked = replace(rigid, comparison=replace(rigid.comparison, fixed_mask=mask))
+    assert masked.quality.counted.any()
+    places = points_of(masked.quality.dissimilarity)[masked.quality.counted]
+    voxel = max(fixed.GetSpacing())
+    assert np.abs(places @ [0.6, 0.0, 0.8] - 3.1).max() <= thickness + voxel
+
+
+def test_a_result_that_cannot_be_judged_is_saved(
+    rigid: RegistrationResult, fixed: Any, tmp_path: Path
+) -> None:
+    """As with a mask where the fixed image shows nothing."""
+    assert rigid.comparison is not None
+    dark = itk.array_view_from_image(fixed) <= 0
+    comparison = replace(rigid.comparison, fixed_mask=image_like(dark.astype(np.uint8), fixed))
+    result = replace(rigid, comparison=comparison, log={**rigid.log})
+    result.save(tmp_path, report=True)
+    assert (tmp_path / "warped.nii.gz").is_file()
+    assert not (tmp_path / "report.html").exists()
+    (warning,) = json.loads((tmp_path / "log.json").read_text())["quality"]["warnings"]
+    assert warning == (
+        "The result is saved without a report: the fixed image shows nothing inside of the fixed "
+        "mask"
+    )

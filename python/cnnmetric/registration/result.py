@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -17,8 +16,10 @@ from typing import Any
 import itk
 
 from cnnmetric.errors import DataError
+from cnnmetric.errors import MetricError
 from cnnmetric.errors import SettingsError
 from cnnmetric.files.bids import BidsNames
+from cnnmetric.files.output import json_text
 from cnnmetric.images import warping
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.registration.spatial_transform import SpatialTransform
@@ -161,7 +162,8 @@ class RegistrationResult(SpatialTransform):
         jacobian
             Write the Jacobian determinant, too: 1 keeps volume, 0 and less folds.
         report
-            Measure ``quality``, which goes into the log, and write :meth:`report`.
+            Measure ``quality``, which goes into the log, and write :meth:`report`. If it cannot be
+            measured, the result is saved without a report, and the log has a warning that says why.
         bids
             Give images, transform and report a second name in the style of BIDS, from those of the
             two images: ``sub-02_space-01T1w_desc-warped_T2w.nii.gz``.
@@ -182,8 +184,7 @@ class RegistrationResult(SpatialTransform):
         known = self.comparison
         names = BidsNames(known.fixed_name, known.moving_name) if bids and known else None
         check_place(place, overwrite=overwrite, names=names)
-        if report:
-            _ = self.quality  # into the log
+        report = report and self._is_judged()
         try:
             place.mkdir(parents=True, exist_ok=True)
             # Written last: a folder without it is no whole result.
@@ -210,13 +211,22 @@ class RegistrationResult(SpatialTransform):
             if names:
                 written += names.link([file for file in written if file.name in _WITH_BIDS])
             log = {**self.log, CHECKSUMS: {TRANSFORM: checksum(place / TRANSFORM)}}
-            text = json.dumps(log, indent=2, allow_nan=False)
+            text = json_text(log, indent=2)
             (place / LOG).write_text(text + "\n", encoding="utf-8")
         except (OSError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1]
             msg = f"the result cannot be written to {place}: {reason}"
             raise DataError(msg) from error
         return [*written, place / LOG]
+
+    def _is_judged(self) -> bool:
+        """Measure the quality, or log why it cannot be measured."""
+        try:
+            _ = self.quality  # into the log
+        except (DataError, MetricError) as error:
+            self.log["quality"] = {"warnings": [f"The result is saved without a report: {error}"]}
+            return False
+        return True
 
     def _registration(self) -> assembly.Registration:
         if self.comparison is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from dataclasses import replace
 
 import itk
 import numpy as np
@@ -18,16 +19,19 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 from cnnmetric.images import warping
+from cnnmetric.images.arrays import image_like
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.registration.content_box import ContentBox
 from cnnmetric.registration.content_box import CubeGrid
 from cnnmetric.registration.content_box import normalised
 from cnnmetric.report.comparison import Comparison
 from cnnmetric.types import Image
+from cnnmetric.types import Mask
 from cnnmetric.types import Transform
 from cnnmetric.types import Volume
 
 STEPS = (2, 4)  # voxels of the grid
+FEWEST = 30  # patches, from which on a share says something
 _MARGIN = max(STEPS)
 _MOST_VOXELS = 4e5  # of the grid: the network takes a second at most
 _CONTENT = 0.05  # of the normalised intensities: what an image shows
@@ -72,14 +76,22 @@ class Neighbourhood:
         self._comparison = comparison
         self.fixed_image = normalised(self.network, fixed)
         self.moving_image = normalised(self.network, moving)
-        self.grid = _grid(self.fixed_image, self.network)
-        self.fixed = self._on_grid(self.fixed_image, None)
-        inside = self._at_centres(_cut(self.fixed)) > _CONTENT
-        mask = self._mask(comparison.fixed_mask, None)
-        self._counts = inside if mask is None else inside & mask
+        mask = comparison.fixed_mask
+        self._take(_grid(self.fixed_image, self.network))
+        if mask is not None and self._counts.sum() < FEWEST:
+            self._take(_grid_of_mask(self.fixed_image, mask, self.network))
         if not self._counts.any():
-            msg = "the fixed image shows nothing inside of the fixed mask"
+            msg = "no patch that shows something has its centre inside of the fixed mask"
             raise DataError(msg)
+
+    def _take(self, grid: CubeGrid) -> None:
+        """Put the fixed image on a grid, and count the patches that show something of it."""
+        self.grid = grid
+        self.fixed = self._on_grid(self.fixed_image, None)
+        self._counts = self._at_centres(_cut(self.fixed)) > _CONTENT
+        mask = self._mask(self._comparison.fixed_mask, None)
+        if mask is not None:
+            self._counts &= mask
 
     @property
     def modalities(self) -> tuple[str, str]:
@@ -176,6 +188,26 @@ def _grid(fixed: Image, network: DissimilarityNetwork) -> CubeGrid:
     margin = (around + _MARGIN) * spacing
     least = network.receptive_field + 2 * (network.stride + _MARGIN)
     return ContentBox(fixed, network, margin=margin).grid(spacing, least=least)
+
+
+def _grid_of_mask(fixed: Image, mask: Mask, network: DissimilarityNetwork) -> CubeGrid:
+    """Return a grid around what the fixed image shows inside of a mask.
+
+    A patch has its centre where that is: a mask may be thinner than patches are apart.
+    """
+    shown = itk.array_view_from_image(fixed) * (itk.array_view_from_image(mask) != 0)
+    places = np.argwhere(shown > _CONTENT)
+    if not places.size:
+        msg = "the fixed image shows nothing inside of the fixed mask"
+        raise DataError(msg)
+    grid = _grid(image_like(shown, fixed), network)
+    middle = places[np.linalg.norm(places - places.mean(axis=0), axis=1).argmin()]
+    place = fixed.TransformIndexToPhysicalPoint([int(n) for n in middle[::-1]])
+    axes = itk.array_from_matrix(fixed.GetDirection()) * grid.spacing
+    voxels = np.linalg.solve(axes, np.array(place) - np.array(grid.origin))
+    first = network.receptive_field // 2 + _MARGIN
+    beside = (voxels - first + network.stride / 2) % network.stride - network.stride / 2
+    return replace(grid, origin=(np.array(grid.origin) + axes @ beside).tolist())
 
 
 def _cut(volume: Volume, shift: tuple[int, ...] = ()) -> Volume:

@@ -16,6 +16,7 @@ from scipy.ndimage import uniform_filter
 
 from cnnmetric.registration.stage import Stage
 from cnnmetric.report.comparison import Comparison
+from cnnmetric.report.neighbourhood import FEWEST
 from cnnmetric.report.neighbourhood import STEPS
 from cnnmetric.report.neighbourhood import Displaced
 from cnnmetric.report.neighbourhood import Neighbourhood
@@ -23,7 +24,6 @@ from cnnmetric.types import Image
 from cnnmetric.types import Transform
 from cnnmetric.types import Volume
 
-_FEWEST = 30  # patches, from which on a share says something
 _WINDOW = 5  # voxels of the grid, for local correlation
 _SHOWN = 0.05  # of the normalised intensities
 
@@ -227,7 +227,7 @@ def _inner(counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """
     for depth in (2, 1):
         inner: NDArray[np.bool_] = binary_erosion(counted, iterations=depth)
-        if inner.sum() >= _FEWEST:
+        if inner.sum() >= FEWEST:
             return inner
     return counted
 

@@ -92,31 +92,23 @@ class PairJob:
                 jacobian=self.jacobian,
                 report=self.report,
             )
-            described = _described(result, judged=self.report)
+            described = _described(result)
         said = [str(warning.message) for warning in caught]
         record["warning"] = " ".join(dict.fromkeys([*described.pop("warnings"), *said]))
         record["figures"] = described
         record["seconds"] = round(time.perf_counter() - started, 1)
 
 
-def _described(result: RegistrationResult, *, judged: bool) -> dict[str, Any]:
-    """Return figures for the page by their names, and ``warnings``, a list of sentences.
-
-    Parameters
-    ----------
-    result
-        Of the registration.
-    judged
-        Whether its quality has been measured.
-    """
+def _described(result: RegistrationResult) -> dict[str, Any]:
+    """Return figures for the page by their names, and ``warnings``, a list of sentences."""
     folded = round(100 * result.jacobian().folded, 3)
-    if not judged:
+    quality = result.log.get("quality", {"warnings": []})  # which `save` has measured
+    if "agreement" not in quality:
         said = [f"The transform folds at {folded:.2g} % of the voxels."] if folded else []
-        return {"folded (%)": folded, "warnings": said}
-    quality = result.quality
+        return {"folded (%)": folded, "warnings": [*said, *quality["warnings"]]}
     return {
-        "agreement (%)": round(100 * quality.agreement, 1),
-        "overlap (%)": round(100 * quality.overlap, 1),
+        "agreement (%)": round(100 * quality["agreement"], 1),
+        "overlap (%)": round(100 * quality["overlap"], 1),
         "folded (%)": folded,
-        "warnings": list(quality.warnings),
+        "warnings": quality["warnings"],
     }
