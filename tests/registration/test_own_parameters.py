@@ -53,3 +53,19 @@ def test_a_parameter_without_values_counts_as_not_given() -> None:
     assert values["CNNMetricModel"] == ["mine"]
     other = own_parameters.read_all({**METRIC, "Metric0CNNMetricModel": "other"})
     assert own_parameters.model_of([*maps, *other], "the default") == "other"
+
+
+def test_the_seed_is_of_all_stages_and_the_model_of_those_by_the_metric() -> None:
+    squares = own_parameters.read_all(
+        {**METRIC, "Metric": "AdvancedMeanSquares"}, need_the_metric=False
+    )
+    defaults = {"CNNMetricModel": "mine", own_parameters.SEED: "7"}
+    maps = own_parameters.completed(
+        [*squares, *own_parameters.read_all(METRIC)], defaults, initial=False
+    )
+    assert [values["RandomSeed"] for _, values in maps] == [["7"], ["7"]]
+    assert [values.get("CNNMetricModel") for _, values in maps] == [None, ["mine"]]
+    ((_, said),) = own_parameters.completed(
+        own_parameters.read_all({**METRIC, "RandomSeed": 3}), defaults, initial=False
+    )
+    assert said["RandomSeed"] == ["3"]

@@ -25,6 +25,7 @@ from cnnmetric.registration.plan import Stopwatch
 from cnnmetric.registration.plan import levels_of
 from support.command import small_subject
 from support.command import write_quick_file
+from support.metric_images import write_small_model
 
 PLAN = [
     PlannedStage(
@@ -189,6 +190,24 @@ def test_iterations_say_where_they_are(difference_model: Path, tmp_path: Path) -
     ]
     assert {(i.stages, i.iterations, i.metric) for i in trace} == {(2, 4, "dissimilarity")}
     assert len(result.elastix) == 2
+
+
+def test_stages_with_models_of_other_modalities(difference_model: Path, tmp_path: Path) -> None:
+    """The modality is what the user named, not what the first model calls the fixed image."""
+    file = write_quick_file(tmp_path)
+    parameters = itk.ParameterObject.New()
+    parameters.ReadParameterFile(str(file))
+    quick = dict(parameters.GetParameterMap(0))
+    both = write_small_model(tmp_path / "both.onnx", modalities=("any", "any"))
+    result = cnnmetric.register(
+        small_subject(0.1),
+        small_subject(0.15),
+        fixed_modality="T1b",
+        model=difference_model,
+        parameters=[{**quick, "CNNMetricModel": str(both)}, quick],
+        threads=1,
+    )
+    assert [len(stage.trace) for stage in result.stages] == [4, 4]
 
 
 def test_a_stage_by_another_metric(

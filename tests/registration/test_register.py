@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration.grid import choose_grid
 from cnnmetric.registration.grid import content_extent
+from cnnmetric.registration.own_parameters import as_object
 from cnnmetric.registration.result import RegistrationResult
 from support.known_pair import ANGLE
 from support.known_pair import LANDMARK
@@ -255,6 +257,22 @@ def test_verbose_says_what_was_chosen(
     assert not capfd.readouterr().out
 
 
+def test_numbers_of_numpy_are_numbers(
+    fixed: Any, moving: Any, difference_model: Path, tmp_path: Path
+) -> None:
+    numbers: dict[str, Any] = {
+        "threads": np.int64(1),
+        "seed": np.arange(3)[1],
+        "grid_spacing": np.float32(3.0),
+    }
+    result = cnnmetric.register(
+        fixed, moving, model=difference_model, deformation="rigid", **numbers
+    )
+    result.save(tmp_path)
+    settings = json.loads((tmp_path / "log.json").read_text())["settings"]
+    assert (settings["threads"], settings["seed"], settings["grid_spacing"]) == (1, 1, 3.0)
+
+
 # --- what it cannot use ---
 
 
@@ -276,6 +294,21 @@ def test_verbose_says_what_was_chosen(
         ({"fixed_modality": "CT", "model": "t1t2"}, SettingsError, "CT"),
         ({"model": "nowhere"}, ModelError, "nowhere"),
         ({"initial": 3}, DataError, "initial transform is a int; give an ITK transform"),
+        (
+            {"initial": itk.AffineTransform[itk.F, 3].New()},
+            DataError,
+            "the initial transform holds one of single precision; make it of doubles",
+        ),
+        (
+            {"initial": as_object({"Transform": ["EulerTransform"], "Metric": ["CNNMetric"]})},
+            DataError,
+            "no transform of elastix: it has no TransformParameters; give a TransformParameters",
+        ),
+        (
+            {"initial": as_object({"TransformParameters": ["0"], "FixedImageDimension": ["2"]})},
+            DataError,
+            "the initial transform is 2D and the fixed image 3D",
+        ),
         ({"initial": "no.h5"}, DataError, "there is no file no.h5 with an initial transform"),
         ({"fixed": "no.nii"}, DataError, "there is no image file no.nii"),
         ({"fixed": np.zeros((9, 9, 9))}, DataError, "give .array, voxel size in mm as x, y, z"),

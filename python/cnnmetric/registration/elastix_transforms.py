@@ -63,8 +63,9 @@ def to_itk(transform: ParameterObject, fixed: Image) -> list[Transform]:
     Raises
     ------
     DataError
-        If elastix cannot read the transform.
+        If it is none, is of another dimension than the image, or elastix cannot read it.
     """
+    _check_maps(transform, fixed)
     values = np.random.default_rng(0).random((_EDGE,) * fixed.GetImageDimension())
     image = itk.image_from_array(values.astype(np.float32))
     parameters = itk.ParameterObject.New()
@@ -82,6 +83,24 @@ def to_itk(transform: ParameterObject, fixed: Image) -> list[Transform]:
     if None in found or adds(transform):
         return [warping.displacement_transform(sampled(transform, fixed), fixed)]
     return found
+
+
+def _check_maps(transform: ParameterObject, fixed: Image) -> None:
+    """Refuse maps that are of no transform, or of another dimension than the fixed image."""
+    for values in parameter_maps(transform):
+        if not values.get("TransformParameters") and values.get("NumberOfParameters") != ("0",):
+            msg = (
+                "the initial transform is no transform of elastix: it has no TransformParameters; "
+                "give a TransformParameters file, not a file of parameters"
+            )
+            raise DataError(msg)
+        (found,) = values.get("FixedImageDimension", ("",))[:1] or ("",)
+        if found not in ("", str(fixed.GetImageDimension())):
+            msg = (
+                f"the initial transform is {found}D and the fixed image "
+                f"{fixed.GetImageDimension()}D"
+            )
+            raise DataError(msg)
 
 
 def adds(transform: ParameterObject) -> bool:
@@ -176,7 +195,8 @@ def read_chain(file: Path) -> ParameterObject:
             msg = f"{files[-1]} cannot be read as a transform of elastix: {reason}"
             raise DataError(msg) from error
         maps.insert(0, dict(parameters.GetParameterMap(0).items()))
-        names = [maps[0][name][0] for name in reversed(_INITIAL) if name in maps[0]]
+        # Without a value, a parameter counts as not given.
+        names = [maps[0][name][0] for name in reversed(_INITIAL) if maps[0].get(name)]
         if not names or names[0] in ("", _NO_INITIAL):
             break
         before = Path(names[0])

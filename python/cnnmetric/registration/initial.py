@@ -41,7 +41,7 @@ def initial_transforms(given: Any, fixed: Image, moving: Image) -> tuple[Transfo
     Raises
     ------
     DataError
-        If it is none of these, cannot be read, or is of another dimension.
+        If it is none of these, cannot be read, is of another dimension or of single precision.
     """
     if given is None:
         return ()
@@ -64,6 +64,11 @@ def initial_transforms(given: Any, fixed: Image, moving: Image) -> tuple[Transfo
         if found != dimension:
             msg = f"the initial transform is {found}D and the fixed image {dimension}D"
             raise DataError(msg)
+    try:
+        warping.composite_transform(transforms, dimension)
+    except TypeError as error:
+        msg = "the initial transform holds one of single precision; make it of doubles (itk.D)"
+        raise DataError(msg) from error
     return tuple(transforms)
 
 

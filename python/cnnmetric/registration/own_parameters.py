@@ -24,6 +24,7 @@ from cnnmetric.types import ParameterObject
 Maps = list[tuple[str, dict[str, Sequence[str]]]]
 """Names of stages, and elastix's parameter map of each."""
 
+SEED = "RandomSeed"
 _MODEL = re.compile(r"(?:Metric\d*)?CNNMetricModel")
 _KINDS = (
     "give elastix's parameter files, parameter maps as dictionaries, or an itk.ParameterObject; "
@@ -84,7 +85,8 @@ def completed(maps: Maps, defaults: Mapping[str, str], *, initial: bool) -> Maps
     maps
         Of the user.
     defaults
-        Values of ``CNNMetric...`` parameters and of ``RandomSeed``, for maps that have none.
+        Values of ``CNNMetric...`` parameters, for maps that ask for the metric and have none, and
+        of ``RandomSeed``, for all maps that have none.
     initial
         Whether there is a transform to start from; elastix would move the centres of the images
         onto each other once more.
@@ -95,7 +97,8 @@ def completed(maps: Maps, defaults: Mapping[str, str], *, initial: bool) -> Maps
         for key, value in defaults.items():
             pattern = re.compile(rf"(?:Metric\d*)?{key}")
             said = (name for name, texts in values.items() if texts)
-            if uses_the_metric(values) and not any(map(pattern.fullmatch, said)):
+            wanted = key == SEED or uses_the_metric(values)
+            if wanted and not any(map(pattern.fullmatch, said)):
                 values[key] = [value]
         values["WriteResultImage"] = ["false"]
         if initial and place == 0:

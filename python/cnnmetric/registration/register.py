@@ -131,6 +131,9 @@ def register(
         threads=threads,
         seed=seed,
     )
+    # Of NumPy's types, too, which neither elastix nor JSON takes.
+    threads, seed = int(threads), int(seed)
+    grid_spacing = None if grid_spacing is None else float(grid_spacing)
     arguments.callback("on_iteration", on_iteration)
     given = as_itk(fixed, role="fixed image")
     fixed_image, moving_image = given.image, as_itk(moving, role="moving image").image
@@ -156,7 +159,8 @@ def register(
     )
     names = _STAGES[deformation]
     if maps:
-        run.run(run.own_stages(maps), levels=())
+        own = run.own_stages(maps, model=str(model), fixed_modality=fixed_modality)
+        run.run(own, levels=())
     elif deformation == "field":
         levels = run.field_levels(run.choose_grid())
         run.run(run.shipped_stages(names, finest=None), levels)

@@ -140,13 +140,16 @@ class RegistrationRun:
             (name, self._parameters(name, last=of)) for name, of in zip(names, last, strict=True)
         ]
 
-    def own_stages(self, maps: own_parameters.Maps) -> Stages:
-        """Return stages of the user's parameter maps, which say what they left out."""
+    def own_stages(self, maps: own_parameters.Maps, *, model: str, fixed_modality: str) -> Stages:
+        """Return stages of the user's parameter maps, which say what they left out.
+
+        Model and modality are the user's, not those of one of the maps: each may have another one.
+        """
         defaults = {
-            "CNNMetricModel": self._model,
-            "CNNMetricFixedModality": self._fixed_modality,
+            "CNNMetricModel": model,
+            **({"CNNMetricFixedModality": fixed_modality} if fixed_modality else {}),
             "CNNMetricDevice": self._device,
-            "RandomSeed": str(self._seed),
+            own_parameters.SEED: str(self._seed),
         }
         complete = own_parameters.completed(maps, defaults, initial=bool(self._initial))
         return [(name, own_parameters.as_object(values)) for name, values in complete]

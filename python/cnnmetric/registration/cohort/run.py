@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.files.output import check_folder
+from cnnmetric.metric import arguments
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.registration import own_parameters
@@ -143,6 +145,10 @@ def register_cohort(
     pairs = read_pairs(Path(table))
     folder = Path(out).resolve()
     files = [parameters] if isinstance(parameters, (str, Path)) else parameters
+    if isinstance(files, Mapping) or not all(isinstance(file, (str, Path)) for file in files):
+        msg = "parameters of a cohort are files of elastix, which are read again for every pair"
+        raise SettingsError(msg)
+    workers = arguments.whole_number("workers", workers, smallest=0, largest=arguments.MOST_THREADS)
     maps = check_arguments(
         deformation=deformation,
         parameters=files,
@@ -155,10 +161,11 @@ def register_cohort(
         model=findable(model),
         deformation=deformation,
         parameters=tuple(Path(file).resolve() for file in files),
-        grid_spacing=grid_spacing,
+        # Of one type each, however they are given: a folder is known by how they are written.
+        grid_spacing=None if grid_spacing is None else float(grid_spacing),
         device=device,
-        threads=threads,
-        seed=seed,
+        threads=int(threads),
+        seed=int(seed),
     )
     _check_modalities(
         pairs, fixed_modality, own_parameters.model_of(maps, options.model), Path(table)
