@@ -12,6 +12,9 @@ import pytest
 
 from cnnmetric.commands.main import main
 from cnnmetric.files.points.formats import read_points
+from cnnmetric.images import warping
+from cnnmetric.images.arrays import image_like
+from cnnmetric.registration.spatial_transform import SpatialTransform
 from support.known_pair import as_file
 from support.known_result import POINT
 from support.known_result import known_result
@@ -72,6 +75,36 @@ def test_json_says_what_was_done_and_points_outside_are_told_of(
         "outside": 1,
     }
     assert "1 of 2 points lie outside of the fixed image, where only the linear" in printed.err
+
+
+def test_points_outside_of_the_fixed_image_are_counted_both_ways(
+    folder: Path,
+) -> None:
+    """The deformation is known on the grid of the fixed image, for the inverse, too."""
+    fixed = itk.imread(str(folder / "fixed.nii.gz"), itk.F)
+    step, apart = itk.TranslationTransform[itk.D, 3].New(), np.array([500.0, 0.0, 0.0])
+    step.SetOffset(apart.tolist())
+    voxels = itk.array_from_image(fixed)
+    field = warping.displacement_transform(np.zeros((*voxels.shape, 3)), fixed)
+    moved = image_like(voxels, fixed)
+    moved.SetOrigin(np.add(fixed.GetOrigin(), apart).tolist())
+    result = SpatialTransform(transforms=(step, field), target=fixed, source=moved)
+    points = np.array([[0.0, 0.0, 0.0], [400.0, 0.0, 0.0]])
+    assert result.number_outside(points) == 1
+    assert result.inverse().number_outside(np.add(points, apart)) == 1
+    assert result.inverse().number_outside(points) == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_an_image_of_another_space_is_told_of(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = itk.imread(str(folder / "labels.nii.gz"))
+    image.SetOrigin([900.0, 0.0, 0.0])
+    itk.imwrite(image, str(tmp_path / "far.nii.gz"))
+    words = ["transform", f"{folder}/out", f"{tmp_path}/far.nii.gz", "--labels"]
+    assert main([*words, "-o", f"{tmp_path}/out.nii.gz"]) == 0
+    assert "warning: nothing of the image to transform lies where the" in capsys.readouterr().err
 
 
 def test_what_cannot_be_done_is_one_line_and_status_1(

@@ -55,10 +55,9 @@ def run(settings: TransformSettings) -> None:
         overwrite=settings.overwrite,
     )
     if done.outside:
-        image = "moving" if settings.inverse else "fixed"
         print(
             f"cnnmetric transform: {done.outside} of {done.points} points lie outside of the "
-            f"{image} image, where only the linear part of the transform acts",
+            "fixed image, where only the linear part of the transform acts",
             file=sys.stderr,
         )
     if settings.json:

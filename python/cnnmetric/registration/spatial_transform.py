@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from cnnmetric.errors import DataError
 from cnnmetric.files.points.point_set import PointSet
 from cnnmetric.images import warping
 from cnnmetric.images.arrays import image_like
+from cnnmetric.images.arrays import number_outside
 from cnnmetric.images.conversion import as_itk
 from cnnmetric.registration import elastix_transforms
 from cnnmetric.types import Image
@@ -123,7 +125,9 @@ class SpatialTransform:
             return self._apply_to_labels(given)
         image = as_itk(given, role="image to transform")
         self._check_dimension(image.image)
-        return image.restore(warping.resample_image(image.image, self.target, self.transform))
+        found = warping.resample_image(image.image, self.target, self.transform)
+        _warn_if_lost(image.image, found)
+        return image.restore(found)
 
     def inverse(self) -> SpatialTransform:
         """Return the transform from the source to the target.
@@ -146,9 +150,19 @@ class SpatialTransform:
             deformation = warping.displacement_of(together, self.target)
             inverse = warping.inverted(deformation, self.target)
             transforms.insert(0, warping.displacement_transform(inverse, self.target))
-        return SpatialTransform(
-            transforms=tuple(transforms), target=self.source, source=self.target
-        )
+        return _Inverse(transforms=tuple(transforms), target=self.source, source=self.target)
+
+    def number_outside(self, points: Points) -> int:
+        """Return how many points lie where only the linear part of the transform acts.
+
+        They are outside of the image that the deformation is known on.
+
+        Parameters
+        ----------
+        points
+            Of shape (n, dimension), in mm, in the space of the target.
+        """
+        return number_outside(points, self.target)
 
     def _apply_to_labels(self, given: Any) -> Any:
         role = "label map to transform"
@@ -159,6 +173,7 @@ class SpatialTransform:
             msg = f"the {role} holds values that are not whole numbers; leave out labels=True"
             raise DataError(msg)
         resampled = warping.resample_labels(labels.image, self.target, self.transform)
+        _warn_if_lost(labels.image, resampled)
         return labels.restore(_as_whole_numbers(resampled, labels.dtype))
 
     def _check_dimension(self, image: Image) -> None:
@@ -180,6 +195,27 @@ class SpatialTransform:
             msg = "the points have NaN or infinite coordinates; leave these out"
             raise DataError(msg)
         return given.astype(float)
+
+
+class _Inverse(SpatialTransform):
+    """The inverse of a transform, whose deformation is known on the grid of its source.
+
+    The linear part, which is applied first, brings points there.
+    """
+
+    def number_outside(self, points: Points) -> int:
+        return number_outside(warping.map_points(self.transforms[-1], points), self.source)
+
+
+def _warn_if_lost(given: Image, found: Image) -> None:
+    """Warn if an image that shows something shows nothing on the grid of the target."""
+    if np.any(itk.array_view_from_image(given)) and not np.any(itk.array_view_from_image(found)):
+        warnings.warn(
+            "nothing of the image to transform lies where the transform looks, so that the result "
+            "is 0 everywhere; check that it is in the space of the transform's source: of the "
+            "moving image, or with the inverse of the fixed image",
+            stacklevel=3,
+        )
 
 
 def _as_whole_numbers(image: Image, dtype: np.dtype[Any]) -> Image:

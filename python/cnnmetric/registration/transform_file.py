@@ -7,21 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import itk
-import numpy as np
-
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.files.points.formats import check_points_file
 from cnnmetric.files.points.formats import is_points_file
 from cnnmetric.files.points.formats import read_points
 from cnnmetric.files.points.formats import write_points
-from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.images.writing import check_image_file
 from cnnmetric.images.writing import write_image
 from cnnmetric.registration.spatial_transform import SpatialTransform
-from cnnmetric.types import Image
-from cnnmetric.types import Points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +31,8 @@ class TransformedFile:
     points
         Number of points; 0 for an image.
     outside
-        How many of the points lie outside of the image that they belong to, where only the linear
-        part of a transform acts.
+        How many of the points lie where only the linear part of the transform acts: outside of the
+        fixed image of the registration.
     """
 
     kind: Literal["image", "labels", "points"]
@@ -105,13 +99,5 @@ def transform_file(
         kind="points",
         file=target,
         points=len(points.positions),
-        outside=_number_outside(points.positions, transform.target),
+        outside=transform.number_outside(points.positions),
     )
-
-
-def _number_outside(points: Points, grid: Image) -> int:
-    """Return how many points lie outside of an image, whose voxels end half a voxel off centre."""
-    axes = voxel_axes(grid)
-    voxels = (points - np.asarray(grid.GetOrigin())) @ np.linalg.inv(axes).T
-    last = np.array([int(number) for number in itk.size(grid)]) - 1
-    return int((~((voxels >= -0.5) & (voxels <= last + 0.5)).all(axis=1)).sum())
