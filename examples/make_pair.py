@@ -47,7 +47,7 @@ def make_pair(folder: str | Path, *, voxel_size: float | None = None, seed: int 
 
 
 def resampled(image: itk.Image, voxel_size: float, *, is_labels: bool = False) -> itk.Image:
-    """Return an image with cubic voxels, its corner where it was."""
+    """Return an image with cubic voxels, the centre of its first voxel where it was."""
     extent = np.asarray(itk.size(image)) * np.asarray(image.GetSpacing())
     interpolator = (
         itk.NearestNeighborInterpolateImageFunction

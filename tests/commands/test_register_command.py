@@ -218,6 +218,11 @@ def test_a_fall_is_of_levels_by_themselves() -> None:
     assert list(_falls(trace)) == pytest.approx([0.1, 0.5])
 
 
+def test_a_fall_of_a_short_level() -> None:
+    trace = [Iteration(0, number, value, 1.0) for number, value in enumerate([0.5, 0.4, 0.3, 0.2])]
+    assert list(_falls(trace)) == pytest.approx([0.2])
+
+
 def test_bids_names_are_second_names(words: list[str], tmp_path: Path) -> None:
     fixed, moving = tmp_path / "sub-01_T1w.nii.gz", tmp_path / "sub-02_T2w.nrrd"
     shutil.copy(words[1], fixed)
@@ -232,3 +237,10 @@ def test_bids_names_are_second_names(words: list[str], tmp_path: Path) -> None:
         "sub-02_from-T2w_to-01T1w_mode-image_desc-displacement_xfm.nii.gz",
     }
     assert cnnmetric.load_transform(out).dimension == 3
+
+
+def test_images_may_stand_between_options(words: list[str], tmp_path: Path) -> None:
+    command, fixed, moving, *options = words
+    out = tmp_path / "out"
+    assert main([command, fixed, "-o", str(out), *options, "--quiet", moving, "--no-report"]) == 0
+    assert (out / "log.json").is_file()

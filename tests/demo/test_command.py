@@ -76,3 +76,14 @@ def test_outputs_that_cannot_be_written(
 ) -> None:
     assert main(["--output", str(tmp_path / output)]) == 1
     assert message.format(folder=tmp_path) in capsys.readouterr().err
+
+
+def test_a_file_of_others_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a sidecar of BIDS, which has the name of its image."""
+    sidecar = tmp_path / "sub-01_T1w.json"
+    sidecar.write_text('{"EchoTime": 0.003}')
+    assert main(["--output", str(tmp_path / "sub-01_T1w.png")]) == 1
+    assert "sub-01_T1w.json, which is there and not of a demo" in capsys.readouterr().err
+    assert sidecar.read_text() == '{"EchoTime": 0.003}'

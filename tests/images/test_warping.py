@@ -102,6 +102,8 @@ def test_folding_of_known_maps_on_a_turned_grid(dimension: int) -> None:
     assert warping.folded_share(determinant(0.5 * points)) == 0.0
     assert warping.folded_share(determinant(mirrored)) == 1.0
     assert warping.folded_share(determinant(half)) == pytest.approx(0.5, abs=0.06)
+    # Of two slices, all voxels are outermost.
+    assert warping.folded_share(determinant(mirrored)[:2]) == 1.0
 
 
 def test_labels_keep_their_numbers_and_images_are_interpolated() -> None:

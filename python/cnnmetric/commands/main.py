@@ -117,7 +117,7 @@ def _run(name: str, words: list[str], program: str) -> int | None:
     parser = parser_for(
         command.settings, command.description, prog=program, examples=command.examples
     )
-    settings = settings_from(parser.parse_args(words))
+    settings = settings_from(parser.parse_intermixed_args(words))
     if command.loads:
         start()
     return command.run(settings)

@@ -17,7 +17,8 @@ from cnnmetric.plugin.iteration import Iteration
 if TYPE_CHECKING:  # of ITK, which a help text does not need
     from cnnmetric.registration.result import RegistrationResult
 
-# Iterations at each end of a level whose median is told: single values vary with the patches.
+# Iterations at each end of a level whose median is told, at most: single values vary with the
+# patches.
 _ENDS = 5
 
 
@@ -68,4 +69,5 @@ def _falls(trace: Sequence[Iteration]) -> Iterator[float]:
     """Yield by how much the value falls on each level; levels differ in what their grids show."""
     for _, level in groupby(trace, key=lambda finished: finished.level):
         values = [finished.value for finished in level]
-        yield median(values[:_ENDS]) - median(values[-_ENDS:])
+        ends = min(_ENDS, max(1, len(values) // 2))
+        yield median(values[:ends]) - median(values[-ends:])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,5 +124,21 @@ def _check_output(output: Path, formats: Container[str]) -> None:
     if not output.resolve().parent.is_dir():
         msg = f"the folder of the picture, {output.resolve().parent}, does not exist; make it first"
         raise SettingsError(msg)
-    for file in (output, output.with_suffix(".json")):
+    numbers = output.with_suffix(".json")
+    for file in (output, numbers):
         check_file(file, option="--output")
+    if numbers.exists() and not _is_of_a_demo(numbers):
+        msg = (
+            f"--output {output}: the numbers would go into {numbers}, which is there and not of a "
+            "demo; choose another name for the picture"
+        )
+        raise SettingsError(msg)
+
+
+def _is_of_a_demo(file: Path) -> bool:
+    """Tell whether a file is the record of an earlier demo, which the next one may replace."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and record.keys() == {"settings", "results"}

@@ -193,9 +193,12 @@ def jacobian_determinant(displacement: Displacement, grid: Image) -> NDArray[np.
 
 
 def folded_share(determinant: NDArray[np.floating[Any]]) -> float:
-    """Return the share of voxels at which ``det J_T <= 0``, the outermost left out."""
+    """Return the share of voxels at which ``det J_T <= 0``, the outermost left out.
+
+    Images of two slices have no others, so that all of theirs count.
+    """
     inner = determinant[(slice(1, -1),) * determinant.ndim]
-    return float((inner <= 0).mean())
+    return float(((inner if inner.size else determinant) <= 0).mean())
 
 
 def _resample(image: Image, grid: Image, transform: Transform, interpolator: Any) -> Image:
