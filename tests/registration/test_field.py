@@ -264,6 +264,22 @@ def test_a_mask_says_where_to_look(fixed: Any, moving: Any, difference_model: Pa
     assert masked < 0.5 * free
 
 
+def test_a_mask_may_be_thinner_than_patches_are_apart(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    """Wherever the patches of an iteration lie, some of them are at it."""
+    thin = np.zeros(itk.array_view_from_image(fixed).shape, dtype=np.uint8)
+    thin[:, :, 21:23] = 1
+    field = register_displacement_field(
+        fixed,
+        moving,
+        model=difference_model,
+        fixed_mask=image_like(thin, fixed),
+        levels=(FieldLevel(grid_spacing=2.0, iterations=8),),
+    )
+    assert np.linalg.norm(itk.array_view_from_image(field), axis=-1).max() > 0.05
+
+
 def test_takes_any_image_and_transform(
     fixed: Any, moving: Any, difference_model: Path, tmp_path: Path
 ) -> None:

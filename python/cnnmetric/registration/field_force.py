@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
 from cnnmetric.errors import MetricError
 from cnnmetric.metric.network import DissimilarityNetwork
@@ -58,7 +59,7 @@ class Force:
         warped
             The moving image as it is warped now.
         inside
-            Where patches have to have their centres; None for everywhere.
+            Where patches count; None for everywhere.
 
         Raises
         ------
@@ -82,7 +83,11 @@ class Force:
         return float(value), derivative
 
     def _weights(self, inside: NDArray[np.bool_]) -> Volume:
-        """Return 1 for the patches whose centre is inside."""
+        """Return 1 for the patches whose centre is inside.
+
+        Where there are none, for those that have something inside around their centre: a mask may
+        be thinner than patches are apart.
+        """
         first, stride = self._network.receptive_field // 2, self._network.stride
         centres = tuple(
             slice(first, first + stride * (n - 1) + 1, stride)
@@ -90,10 +95,10 @@ class Force:
         )
         weights: Volume = inside[centres].astype(np.float32)
         if not weights.any():
-            msg = (
-                "no patch has its centre inside of the masks; check where the masks lie, or leave "
-                "them out"
-            )
+            around = maximum_filter(inside, size=stride, mode="constant")
+            weights = around[centres].astype(np.float32)
+        if not weights.any():
+            msg = "no patch lies inside of the masks; check where the masks lie, or leave them out"
             raise MetricError(msg)
         return weights
 
