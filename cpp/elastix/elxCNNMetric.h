@@ -144,6 +144,10 @@ private:
   bool
   HasNumberOfSpatialSamples() const;
 
+  /** The pyramid of this metric's fixed image: its own, or the last one where there are fewer than metrics. */
+  typename TElastix::FixedImagePyramidBaseType *
+  GetFixedImagePyramid() const;
+
   /** Number of this metric in a multi-metric registration. */
   unsigned int
   GetMetricIndex() const;

@@ -65,10 +65,12 @@ CNNMetric<TElastix>::BeforeRegistration()
     const auto   index = GetMetricIndex();
     check(itk::Deref(elastix.GetFixedImage(std::min(index, elastix.GetNumberOfFixedImages() - 1))),
           "fixed",
-          itk::Deref(elastix.GetElxFixedImagePyramidBase()).elxGetClassName());
-    check(itk::Deref(elastix.GetMovingImage(std::min(index, elastix.GetNumberOfMovingImages() - 1))),
-          "moving",
-          itk::Deref(elastix.GetElxMovingImagePyramidBase()).elxGetClassName());
+          itk::Deref(GetFixedImagePyramid()).elxGetClassName());
+    check(
+      itk::Deref(elastix.GetMovingImage(std::min(index, elastix.GetNumberOfMovingImages() - 1))),
+      "moving",
+      itk::Deref(elastix.GetElxMovingImagePyramidBase(std::min(index, elastix.GetNumberOfMovingImagePyramids() - 1)))
+        .elxGetClassName());
   });
 }
 
@@ -235,8 +237,7 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
   }
 
   // The finest axis decides, because a grid that is coarser than the smoothed image would lose information.
-  const auto & schedule =
-    itk::Deref(this->GetElastix()->GetElxFixedImagePyramidBase()).GetAsITKBaseType()->GetSchedule();
+  const auto & schedule = itk::Deref(GetFixedImagePyramid()).GetAsITKBaseType()->GetSchedule();
   settings.gridFactor = *std::min_element(schedule[level], schedule[level] + Superclass1::ImageDimension);
   settings.gridFactor = std::max(settings.gridFactor, 1.0);
   return settings;
@@ -282,6 +283,15 @@ CNNMetric<TElastix>::HasNumberOfSpatialSamples() const
   const auto &      configuration = itk::Deref(Superclass2::GetConfiguration());
   return configuration.HasParameter("NumberOfSpatialSamples") ||
          configuration.HasParameter(label + "NumberOfSpatialSamples");
+}
+
+
+template <typename TElastix>
+auto
+CNNMetric<TElastix>::GetFixedImagePyramid() const -> typename TElastix::FixedImagePyramidBaseType *
+{
+  const auto & elastix = itk::Deref(this->GetElastix());
+  return elastix.GetElxFixedImagePyramidBase(std::min(GetMetricIndex(), elastix.GetNumberOfFixedImagePyramids() - 1));
 }
 
 

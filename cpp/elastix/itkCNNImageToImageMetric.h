@@ -124,6 +124,11 @@ private:
   typename PatchMetricType::ValidityRule
   GetValidityRule() const;
 
+  /** Throw Error if elastix's linear interpolation would read outside of the moving image, where an axis has one voxel.
+   */
+  void
+  CheckInterpolation() const;
+
   /** Set the transform's parameters and run work(warp, numberOfWorkers). */
   template <typename TWork>
   MeasureType
@@ -131,7 +136,9 @@ private:
 
   cnnmetric::Settings m_Settings{};
   /** As elastix has set it, for levels whose settings leave it to elastix; 0 before the first level. */
-  ThreadIdType                        m_OwnNumberOfWorkUnits{ 0 };
+  ThreadIdType m_OwnNumberOfWorkUnits{ 0 };
+  /** What there is scratch memory for; valid after Initialize(). */
+  ThreadIdType                        m_GrantedNumberOfWorkUnits{ 0 };
   bool                                m_UseNumberOfSpatialSamples{ false };
   SmartPointer<const FixedImageType>  m_OriginalFixedImage{};
   SmartPointer<const MovingImageType> m_OriginalMovingImage{};

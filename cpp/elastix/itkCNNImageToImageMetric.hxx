@@ -5,6 +5,7 @@
 #include "itkCNNImageToImageMetric.h"
 #include "itkCNNImageToImageMetricWarp.hxx"
 
+#include "itkAdvancedLinearInterpolateImageFunction.h"
 #include "itkImageFullSampler.h"
 #include "itkImageGridSampler.h"
 
@@ -21,12 +22,15 @@ CNNImageToImageMetric<TFixedImage, TMovingImage>::Initialize()
 {
   m_PatchMetric.Configure(m_Settings); // first, because it checks the settings
   // This has to come before Superclass::Initialize(), which gives every thread of the interpolator its scratch memory.
+  // Metrics may share an interpolator, so there is never less of it than without this metric's own number of threads.
   if (m_OwnNumberOfWorkUnits == 0)
   {
     m_OwnNumberOfWorkUnits = this->GetNumberOfWorkUnits();
   }
-  this->SetNumberOfWorkUnits(m_Settings.numberOfThreads > 0 ? m_Settings.numberOfThreads : m_OwnNumberOfWorkUnits);
+  this->SetNumberOfWorkUnits(std::max<ThreadIdType>(m_OwnNumberOfWorkUnits, m_Settings.numberOfThreads));
   Superclass::Initialize();
+  m_GrantedNumberOfWorkUnits = this->GetNumberOfWorkUnits();
+  CheckInterpolation();
 
   const auto & fixedImage = *this->GetFixedImage();
   const auto   interpolator = LinearInterpolateImageFunction<FixedImageType, double>::New();
@@ -173,9 +177,39 @@ template <typename TFixedImage, typename TMovingImage>
 unsigned int
 CNNImageToImageMetric<TFixedImage, TMovingImage>::GetNumberOfWorkers() const
 {
-  // ITK's threader may grant less than was asked for, and the interpolator has scratch memory for no more than that.
-  const unsigned int granted = this->GetNumberOfWorkUnits();
-  return this->GetUseMultiThread() ? std::min(m_PatchMetric.GetNumberOfWorkers(granted), granted) : 1;
+  if (!this->GetUseMultiThread())
+  {
+    return 1;
+  }
+  // ITK's threader may grant less than was asked for. elastix's combination of metrics asks again, after Initialize(),
+  // without scratch memory for more; and another metric may leave a shared interpolator with less.
+  unsigned int most = std::min(this->GetNumberOfWorkUnits(), m_GrantedNumberOfWorkUnits);
+  const auto   lower = [&most](const auto * const bspline) {
+    if (bspline)
+    {
+      most = std::min<unsigned int>(most, bspline->GetNumberOfWorkUnits());
+    }
+  };
+  lower(dynamic_cast<const typename Superclass::BSplineInterpolatorType *>(this->GetInterpolator()));
+  lower(dynamic_cast<const typename Superclass::BSplineInterpolatorFloatType *>(this->GetInterpolator()));
+  return std::min(m_PatchMetric.GetNumberOfWorkers(most), most);
+}
+
+
+template <typename TFixedImage, typename TMovingImage>
+void
+CNNImageToImageMetric<TFixedImage, TMovingImage>::CheckInterpolation() const
+{
+  using LinearInterpolatorType = AdvancedLinearInterpolateImageFunction<MovingImageType, double>;
+  const auto & size = this->GetMovingImage()->GetBufferedRegion().GetSize();
+  if (dynamic_cast<const LinearInterpolatorType *>(this->GetInterpolator()) &&
+      *std::min_element(size.begin(), size.end()) < 2)
+  {
+    throw cnnmetric::Error("The moving image has " + cnnmetric::JoinAxes(size) +
+                           " voxels, but elastix's linear interpolation needs at least 2 along every axis. Interpolate "
+                           "by B-splines ((Interpolator \"BSplineInterpolator\"), or interpolation_order=3), or use a "
+                           "model for 2D images.");
+  }
 }
 
 

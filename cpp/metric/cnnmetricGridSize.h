@@ -40,7 +40,7 @@ public:
     for (unsigned int d = 0; d < VDimension; ++d)
     {
       m_Spacing[d] = image.GetSpacing()[d];
-      m_Edges[d] = static_cast<double>(region.GetSize(d)) * m_Spacing[d];
+      m_Extents[d] = GetExtent(d);
     }
   }
 
@@ -129,13 +129,14 @@ private:
   [[noreturn]] void
   ThrowTooSmall(const double spacing, const unsigned int receptiveField) const
   {
-    const double patch = receptiveField * spacing;
+    const double patch = (receptiveField - 1) * spacing;
     const double largest = GetLargestSpacing(receptiveField);
-    const bool   isSmallEverywhere = *std::max_element(m_Edges.begin(), m_Edges.end()) < patch;
+    const bool   isSmallEverywhere = *std::max_element(m_Extents.begin(), m_Extents.end()) < patch;
     TextStream   message;
-    message << "The fixed image is smaller than the network's receptive field: it has " << Describe()
-            << " and measures " << JoinAxes(m_Edges) << " mm, but a patch of " << receptiveField
-            << " voxels at a grid spacing of " << spacing << " mm needs " << patch << " mm along every axis. ";
+    message << "The fixed image is smaller than the network's receptive field: it has " << Describe() << ", which are "
+            << JoinAxes(m_Extents) << " mm between the centres of its outermost voxels, but a patch of "
+            << receptiveField << " voxels at a grid spacing of " << spacing << " mm needs " << patch
+            << " mm along every axis. ";
     if (isSmallEverywhere)
     {
       message << "Is the spacing of the image in mm? If it is, lower";
@@ -157,7 +158,7 @@ private:
 
   RegionType                     m_Region{};
   std::array<double, VDimension> m_Spacing{};
-  std::array<double, VDimension> m_Edges{};
+  std::array<double, VDimension> m_Extents{};
 };
 
 } // namespace cnnmetric

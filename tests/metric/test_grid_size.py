@@ -53,8 +53,9 @@ def test_coarse_image_with_a_grid_of_its_own(fixed: Any, small_model: Path) -> N
 def test_image_in_metres(fixed: Any, small_model: Path) -> None:
     tiny = with_spacing(fixed, 0.001)
     message = (
-        r"measures 0\.03 x 0\.032 x 0\.031 mm.*needs 17 mm.*Is the spacing of the image in mm\? If "
-        r"it is, lower CNNMetricGridSpacing.*largest that fits is 0\.0018125 mm"
+        r"are 0\.029 x 0\.031 x 0\.03 mm between the centres of its outermost voxels, but a patch "
+        r"of 17 voxels at a grid spacing of 1 mm needs 16 mm.*Is the spacing of the image in mm\? "
+        r"If it is, lower CNNMetricGridSpacing.*largest that fits is 0\.0018125 mm"
     )
     with pytest.raises(cnnmetric.MetricError, match=message):
         metric_of(tiny, tiny, small_model)
@@ -89,6 +90,26 @@ def test_a_few_slices(slices: int, fixed: Any, small_model: Path) -> None:
     metric = cnnmetric.CNNImageToImageMetricv4(model=small_model, device="cpu")
     with pytest.raises(cnnmetric.MetricError, match=message):
         metric.value(flat, fixed, itk.TranslationTransform[itk.D, 3].New())
+
+
+def test_thick_slices_that_end_before_a_patch(fixed: Any, small_model: Path) -> None:
+    # Of 18 mm with their outer halves, which hold no voxel to interpolate between.
+    thick = subject("T1", size=(30, 32, 3), spacing=(1.0, 1.0, 6.0), angle=0.0)
+    with pytest.raises(cnnmetric.MetricError, match=r"are 29 x 31 x 12 mm between .* needs 16 mm"):
+        metric_of(thick, fixed, small_model)
+
+
+def test_moving_image_of_one_slice(fixed: Any, small_model: Path) -> None:
+    flat = subject("T1", size=(34, 34, 1), spacing=(1.0, 1.0, 60.0), angle=0.0)
+    message = r"moving image has 34 x 34 x 1 voxels, but elastix's linear interpolation needs"
+    with pytest.raises(cnnmetric.MetricError, match=message):
+        metric_of(fixed, flat, small_model, interpolation_order=1)
+    smooth = metric_of(fixed, flat, small_model, interpolation_order=3)
+    assert np.isfinite(smooth.value_and_derivative([0.0] * 3)[1]).all()
+    # What ITK's own interpolation of the metric for ITKv4 reads ends with the image.
+    own = cnnmetric.CNNImageToImageMetricv4(model=small_model, device="cpu")
+    transform = itk.TranslationTransform[itk.D, 3].New()
+    assert np.isfinite(own.value_and_derivative(fixed, flat, transform)[1]).all()
 
 
 def test_coarse_virtual_domain_of_itkv4(fixed: Any, small_model: Path) -> None:

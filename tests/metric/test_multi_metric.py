@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from support.elastix_runs import register
 from support.elastix_runs import setups
 from support.metric_images import subject
 from support.metric_images import write_small_model
+from support.scripts import run_script
 
 BENDING = "TransformBendingEnergyPenalty"
 MUTUAL_INFORMATION = "AdvancedMattesMutualInformation"
@@ -233,3 +235,64 @@ def test_several_fixed_images_each_with_a_metric(difference_model: Path, tmp_pat
     method.UpdateLargestPossibleRegion()
     row = iterations((tmp_path / "elastix.log").read_text(encoding="utf-8"))[0]
     assert row["2:Metric1"] > 1.1 * row["2:Metric0"]  # the other contrast fits less
+
+
+SHARED = """
+import sys
+from metric.test_multi_metric import MUTUAL_INFORMATION, shared, together
+from support.elastix_cases import images
+from support.elastix_runs import final_parameters, register
+
+metrics = (MUTUAL_INFORMATION, "CNNMetric")
+for threads in ("0", "1"):
+    settings = together(sys.argv[1], *metrics, **shared(), CNNMetricNumberOfThreads=threads)
+    print(final_parameters(register(*images("float 3D"), settings))[:3])
+"""
+
+
+def shared() -> dict[str, str | list[str]]:
+    """Return settings with one interpolator for all metrics, whose threads have memory in it."""
+    return {
+        "FixedImagePyramid": ["FixedSmoothingImagePyramid"],
+        "MovingImagePyramid": ["MovingSmoothingImagePyramid"],
+        "Interpolator": ["BSplineInterpolator"],
+        "UseMultiThreadingForMetrics": "true",
+    }
+
+
+def test_own_threads_leave_memory_for_those_of_another_metric(difference_model: Path) -> None:
+    run = run_script(SHARED, difference_model)
+    assert run.returncode == 0, run.stderr
+    as_elastix, of_its_own = run.stdout.splitlines()
+    assert of_its_own == as_elastix
+
+
+def test_no_more_threads_than_a_shared_interpolator_has_memory_for(
+    difference_model: Path, tmp_path: Path
+) -> None:
+    settings = together(
+        difference_model,
+        *["CNNMetric"] * 2,
+        **shared(),
+        Metric0CNNMetricNumberOfThreads="8",
+        Metric1CNNMetricNumberOfThreads="2",
+        CNNMetricProfile="true",
+    )
+    log = log_of(*images("float 3D"), settings, tmp_path, number_of_threads=2)
+    assert re.findall(r"voxels, threads: (\d+)", log) == ["2", "2"]
+
+
+def test_default_grid_follows_the_pyramid_of_its_metric(
+    difference_model: Path, tmp_path: Path
+) -> None:
+    settings = together(
+        difference_model,
+        *["CNNMetric"] * 2,
+        NumberOfResolutions="1",
+        FixedImagePyramid0Schedule=["1"] * 3,
+        FixedImagePyramid1Schedule=["2"] * 3,
+        CNNMetricGridSpacing=[],
+    )
+    first, second = setups(log_of(*images("float 3D"), settings, tmp_path))
+    assert "grid spacing 1 mm" in first
+    assert "grid spacing 2 mm" in second

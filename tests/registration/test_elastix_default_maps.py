@@ -69,7 +69,7 @@ def test_grid_of_the_user_is_not_changed(fixed: Any, difference_model: Path) -> 
         difference_model, NumberOfResolutions="2", CNNMetricGridSpacing=["8", "1"]
     )
     with pytest.raises(
-        cnnmetric.MetricError, match=r"needs 136 mm.*Lower CNNMetricGrid.*largest that fits is 6 mm"
+        cnnmetric.MetricError, match=r"needs 128 mm.*Lower CNNMetricGrid.*largest that fits is 6 mm"
     ):
         register(fixed, fixed, settings)
 
@@ -88,6 +88,12 @@ def test_two_slices(role: str, fixed: Any, difference_model: Path) -> None:
     message = rf"The {role} image has 30 x 34 x 2 voxels.*SmoothingImagePyramid needs at least 4"
     with pytest.raises(cnnmetric.MetricError, match=message):
         register(*pair, parameters(difference_model))
+
+
+def test_moving_image_of_one_slice_in_elastix(fixed: Any, difference_model: Path) -> None:
+    flat = subject("T1", size=(30, 34, 1), spacing=(1.0,) * 3, angle=0.0)
+    with pytest.raises(cnnmetric.MetricError, match=r"has 30 x 34 x 1 voxels, but .*linear interp"):
+        register(fixed, flat, parameters(difference_model))
 
 
 def test_two_slices_far_apart_that_a_pyramid_leaves_alone(difference_model: Path) -> None:
@@ -130,7 +136,10 @@ def test_short_internal_pixels_of_an_image_from_0_to_1(fixed: Any, difference_mo
     scaled = itk.image_duplicator(fixed)
     array = itk.array_view_from_image(scaled)
     array *= 0.9 / array.max()
-    message = r'cuts off decimals.*write \(\w+InternalImagePixelType "float"\)'
+    message = (
+        r'cuts off decimals.*write \(FixedInternalImagePixelType "float"\) and '
+        r'\(MovingInternalImagePixelType "float"\)'
+    )
     with pytest.raises(cnnmetric.MetricError, match=rf"image is constant.*{message}"):
         of_short(scaled, difference_model)
     array *= 5
