@@ -37,11 +37,14 @@ public:
                       "itkImageToImageMetricv4F" + Digit() + "F" + Digit());
   }
 
+  /** None stands for the metric's own image. */
   void
   SetOriginalImages(const py::object & fixedImage, const py::object & movingImage)
   {
-    m_Metric->SetOriginalImages(UnwrapFromITK<ImageType>(fixedImage, "itkImageF" + Digit(), "fixed image"),
-                                UnwrapFromITK<ImageType>(movingImage, "itkImageF" + Digit(), "moving image"));
+    const auto unwrap = [](const py::object & image, const std::string & role) {
+      return image.is_none() ? nullptr : UnwrapFromITK<ImageType>(image, "itkImageF" + Digit(), role);
+    };
+    m_Metric->SetOriginalImages(unwrap(fixedImage, "fixed image"), unwrap(movingImage, "moving image"));
   }
 
   void

@@ -75,7 +75,7 @@ public:
   }
 
   /** The full-resolution images, from which the intensity normalisation comes. Without them it comes from the images of
-   * the current level, which a registration method smooths. */
+   * the current level, which a registration method smooths. Null for the latter. */
   void
   SetOriginalImages(const FixedImageType * fixedImage, const MovingImageType * movingImage)
   {
@@ -87,9 +87,23 @@ public:
   itkSetMacro(RequiredRatioOfValidSamples, double);
   itkGetConstMacro(RequiredRatioOfValidSamples, double);
 
-  /** Seed of the random blocks. */
-  itkSetMacro(Seed, unsigned int);
+  /** Seed of the random blocks, until DrawNewBlocks() is called. */
+  void
+  SetSeed(const unsigned int seed)
+  {
+    m_Seed = seed;
+    m_SeedOfBlocks = seed;
+    this->Modified();
+  }
   itkGetConstMacro(Seed, unsigned int);
+
+  /** As the superclass, but a transform without parameters has no local support. ITK takes a CompositeTransform for a
+   * displacement field if none of its transforms is optimised, and refuses it unless it is one. */
+  bool
+  HasLocalSupport() const override
+  {
+    return this->GetNumberOfParameters() > 0 && Superclass::HasLocalSupport();
+  }
 
   /** Load the model unless it is loaded, check the images, and sample the fixed image. */
   void
@@ -108,7 +122,7 @@ public:
   cnnmetric::Maps
   GetMaps() const;
 
-  /** Draw new random blocks at the next evaluation. */
+  /** Use other random blocks from the next evaluation on, also after Initialize(). */
   void
   DrawNewBlocks();
 
@@ -168,9 +182,11 @@ private:
   MeasureType
   EvaluateBy(const TWork & work) const;
 
-  cnnmetric::Settings                 m_Settings{};
-  double                              m_RequiredRatioOfValidSamples{ 0.25 };
-  unsigned int                        m_Seed{ 121212 };
+  cnnmetric::Settings m_Settings{};
+  double              m_RequiredRatioOfValidSamples{ 0.25 };
+  unsigned int        m_Seed{ 121212 };
+  /** Of the blocks that are in use: the seed, or what DrawNewBlocks() has made of it. */
+  unsigned int                        m_SeedOfBlocks{ m_Seed };
   SmartPointer<const FixedImageType>  m_OriginalFixedImage{};
   SmartPointer<const MovingImageType> m_OriginalMovingImage{};
   typename GeneratorType::Pointer     m_Generator{ GeneratorType::New() };

@@ -70,7 +70,7 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::Initialize()
     m_Inputs = {};
     CheckPresence();
     Superclass::Initialize();
-    m_Generator->SetSeed(m_Seed);
+    m_Generator->SetSeed(m_SeedOfBlocks);
     cnnmetric::Settings settings = m_Settings;
     settings.gridFactor = GetGridFactor();
     m_PatchMetric.Configure(settings);
@@ -142,6 +142,10 @@ void
 CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::DrawNewBlocks()
 {
   const std::lock_guard<std::mutex> lock(m_Mutex);
+  // Initialize() seeds the generator, so that levels and registrations repeat, and so it needs another seed.
+  m_Generator->SetSeed(m_SeedOfBlocks);
+  m_SeedOfBlocks = static_cast<unsigned int>(m_Generator->GetIntegerVariate());
+  m_Generator->SetSeed(m_SeedOfBlocks);
   m_PatchMetric.DrawNewBlocks();
 }
 

@@ -8,6 +8,7 @@
 #include <itkCompositeTransform.h>
 #include <itkDisplacementFieldTransform.h>
 
+#include <algorithm>
 #include <string>
 
 namespace itk
@@ -66,6 +67,22 @@ RequireContent(const Transform<double, VDimension, VDimension> & transform, cons
   }
 }
 
+/** When a transform, or one inside of it, was changed last. ITK's CompositeTransform does not look inside. */
+template <unsigned int VDimension>
+ModifiedTimeType
+GetTimeOfChange(const Transform<double, VDimension, VDimension> & transform)
+{
+  ModifiedTimeType time = transform.GetMTime();
+  if (const auto * const composite = dynamic_cast<const CompositeTransform<double, VDimension> *>(&transform))
+  {
+    for (SizeValueType n = 0; n < composite->GetNumberOfTransforms(); ++n)
+    {
+      time = std::max(time, GetTimeOfChange<VDimension>(*composite->GetNthTransformConstPointer(n)));
+    }
+  }
+  return time;
+}
+
 /** Whether an interpolator interpolates this image, in its present size. */
 template <typename TImage>
 bool
@@ -87,7 +104,7 @@ CNNImageToImageMetricv4<TFixedImage, TMovingImage, TVirtualImage>::GetInputs() c
   inputs.fixedMask = this->m_FixedImageMask.GetPointer();
   inputs.virtualImage = this->GetVirtualImage();
   inputs.fixedTransform = this->m_FixedTransform.GetPointer();
-  inputs.fixedTransformTime = this->m_FixedTransform->GetMTime();
+  inputs.fixedTransformTime = CNNImageToImageMetricv4Checks::GetTimeOfChange<ImageDimension>(*this->m_FixedTransform);
   return inputs;
 }
 

@@ -33,6 +33,7 @@ public:
     , m_LinearInterpolator(dynamic_cast<const LinearInterpolatorType *>(&m_Interpolator))
     , m_BSplineInterpolator(dynamic_cast<const BSplineInterpolatorType<double> *>(&m_Interpolator))
     , m_BSplineInterpolatorFloat(dynamic_cast<const BSplineInterpolatorType<float> *>(&m_Interpolator))
+    , m_NumberOfParameters(metric.GetNumberOfParameters())
     , m_HasLocalSupport(metric.HasLocalSupport())
     , m_BSplineTransform(FindBSplineTransform())
     , m_Scratch(numberOfWorkers)
@@ -52,7 +53,7 @@ public:
   std::size_t
   GetNumberOfParameters() const override
   {
-    return m_Metric.GetNumberOfParameters();
+    return m_NumberOfParameters;
   }
 
   bool
@@ -93,6 +94,11 @@ public:
                        const unsigned int   worker,
                        double * const       derivative) const override
   {
+    // A CompositeTransform of one transform fills in a Jacobian even if that is not optimised.
+    if (m_NumberOfParameters == 0)
+    {
+      return;
+    }
     const PointType & x = voxel.point;
     if (m_BSplineTransform)
     {
@@ -216,6 +222,7 @@ private:
   const LinearInterpolatorType *                      m_LinearInterpolator;
   const BSplineInterpolatorType<double> *             m_BSplineInterpolator;
   const BSplineInterpolatorType<float> *              m_BSplineInterpolatorFloat;
+  std::size_t                                         m_NumberOfParameters;
   bool                                                m_HasLocalSupport;
   const BSplineTransformType *                        m_BSplineTransform;
   mutable std::vector<Scratch>                        m_Scratch;

@@ -283,3 +283,53 @@ def test_same_seed_same_bits(fixed: Any, other_contrast: Any, small_model: Path)
     assert again[0] == value
     np.testing.assert_array_equal(again[1], derivative)
     assert other[0] != value
+
+
+@pytest.mark.parametrize("kind", ["bspline", "displacement-field"])
+def test_composite_of_which_nothing_is_optimised(
+    kind: str, fixed: Any, other_contrast: Any, small_model: Path
+) -> None:
+    inner = bspline(fixed) if kind == "bspline" else displacement_field(other_contrast)
+    noise = np.random.default_rng(4).normal(size=inner.GetNumberOfParameters())
+    inner.SetParameters(itk_parameters(noise))
+    composite = itk.CompositeTransform[itk.D, 3].New()
+    composite.AddTransform(inner)
+    metric = cnnmetric.CNNImageToImageMetricv4(model=small_model)
+    expected = None
+    if kind == "bspline":  # a field that is optimised has to lie on the virtual domain
+        expected = metric.value(fixed, other_contrast, composite)
+    composite.SetAllTransformsToOptimizeOff()
+    value, derivative = metric.value_and_derivative(fixed, other_contrast, composite)
+    assert expected in (None, value)
+    assert derivative.size == 0
+    maps = metric.maps(fixed, other_contrast, composite)
+    assert np.abs(itk.array_from_image(maps.derivative)).max() > 0.0
+
+
+def test_new_blocks_stay_until_the_next_ones(
+    fixed: Any, other_contrast: Any, small_model: Path
+) -> None:
+    def values() -> list[float]:
+        metric = cnnmetric.CNNImageToImageMetricv4(
+            model=small_model, sampling="Blocks", number_of_blocks=2, number_of_threads=1
+        )
+        found = []
+        for _ in range(3):
+            found.append(metric.value(fixed, other_contrast, affine()))
+            assert metric.value_and_derivative(fixed, other_contrast, affine())[0] == found[-1]
+            metric.draw_new_blocks()
+        return found
+
+    found = values()
+    assert len(set(found)) == 3
+    assert values() == found
+
+
+def test_original_images_are_given_up(fixed: Any, other_contrast: Any, small_model: Path) -> None:
+    metric = cnnmetric.CNNImageToImageMetricv4(model=small_model)
+    own = metric.value(fixed, other_contrast, affine())
+    brighter = itk.multiply_image_filter(fixed, constant=2.0)
+    metric.set_original_images(brighter, None)
+    assert metric.value(fixed, other_contrast, affine()) != own
+    metric.set_original_images(None, None)
+    assert metric.value(fixed, other_contrast, affine()) == own

@@ -75,6 +75,10 @@ CHANGES = {
     "metric.SetFixedTransform(itk.TranslationTransform[D, 3].New())": (
         "fixed transform was set or changed"
     ),
+    # A CompositeTransform does not tell of a change inside of it.
+    "inner, outer = itk.TranslationTransform[D, 3].New(), itk.CompositeTransform[D, 3].New(); "
+    "outer.AddTransform(inner); metric.SetFixedTransform(outer); metric.Initialize(); "
+    "metric.GetValue(); inner.Translate([1.0] * 3)": "fixed transform was set or changed",
     "metric.SetMovingTransform(itk.CompositeTransform[D, 3].New())": (
         "is a CompositeTransform without transforms"
     ),
@@ -86,6 +90,12 @@ CHANGES = {
     "new: metric.SetMovingImage(None)": "The metric has no fixed image. Set it",
     # What an evaluation can do without another Initialize().
     "metric.SetMovingTransform(itk.AffineTransform[D, 3].New())": "evaluated",
+    "composite = itk.CompositeTransform[D, 3].New(); "
+    "composite.AddTransform(itk.AffineTransform[D, 3].New()); "
+    "composite.SetAllTransformsToOptimizeOff(); metric.SetMovingTransform(composite)": "evaluated",
+    "composite = itk.CompositeTransform[D, 3].New(); "
+    "composite.AddTransform(itk.AffineTransform[D, 3].New()); "
+    "composite.SetAllTransformsToOptimizeOff(); metric.maps(fixed, moving, composite)": "evaluated",
     "metric.SetMovingTransform(field(4))": "Displacement field size/index: [4, 4, 4]",
     "metric.SetMovingTransform(field(20))": "evaluated",
     "metric.SetMovingImageMask(mask())": "evaluated",

@@ -134,7 +134,8 @@ def test_sampling_of_the_registration_becomes_blocks(
     fixed: Any, moving: Any, difference_model: Path
 ) -> None:
     metric = cnnmetric.CNNImageToImageMetricv4(model=difference_model, block_size=21)
-    registration = registration_of(fixed, moving, metric, itk.TranslationTransform[itk.D, 3].New())
+    transform = itk.TranslationTransform[itk.D, 3].New()
+    registration = registration_of(fixed, moving, metric, transform)
     registration.SetMetricSamplingStrategy(
         itk.ImageRegistrationMethodv4Enums.MetricSamplingStrategy_RANDOM
     )
@@ -146,6 +147,10 @@ def test_sampling_of_the_registration_becomes_blocks(
     registration.Update()
     # 7 x 7 x 8 patches; 10 % of them are 40, which are 5 blocks of 2 x 2 x 2.
     assert "sampling 5 blocks of 21 voxels (8 patches each)" in metric.describe()
+    # ITK leaves the sampling on, but a value is that of all patches.
+    other = cnnmetric.CNNImageToImageMetricv4(model=difference_model, block_size=21)
+    assert metric.value(fixed, moving, transform) == other.value(fixed, moving, transform)
+    assert "sampling Full" in metric.describe()
 
 
 def test_levels_have_coarser_grids(fixed: Any, moving: Any, difference_model: Path) -> None:

@@ -59,7 +59,8 @@ class CNNImageToImageMetricv4:
     required_ratio
         Share of the patches inside the fixed mask that has to map into the moving image and mask.
     seed
-        Of the random blocks, which are drawn when a level starts.
+        Of the random blocks, which are drawn when a level starts; the same in every level, until
+        :meth:`draw_new_blocks` is called.
 
     Raises
     ------
@@ -145,11 +146,16 @@ class CNNImageToImageMetricv4:
 
         return in_turn
 
-    def set_original_images(self, fixed: Image, moving: Image) -> None:
+    def set_original_images(self, fixed: Image | None, moving: Image | None) -> None:
         """Take the intensity normalisation from these images.
 
         A registration method hands its metric smoothed images at every level, from which the
         normalisation is taken otherwise. elastix' CNNMetric always uses the original ones.
+
+        Parameters
+        ----------
+        fixed, moving
+            ITK images of float; None for the one that the metric is handed.
         """
         with self._shared.lock:
             self._implementation.set_original_images(fixed, moving)
@@ -163,6 +169,9 @@ class CNNImageToImageMetricv4:
         virtual_domain: Image | None = None,
     ) -> float:
         """Return M: the weighted mean dissimilarity over the patches (Eq. 2).
+
+        Of all patches, unless the metric's own ``sampling`` is ``"Blocks"``. The sampling of an
+        earlier registration is switched off.
 
         Parameters
         ----------
@@ -216,7 +225,10 @@ class CNNImageToImageMetricv4:
         return maps_from(lattices, domain.GetDirection())
 
     def draw_new_blocks(self) -> None:
-        """Use other random blocks from now on, for example after every iteration."""
+        """Use other random blocks from now on, for example after every iteration.
+
+        They stay until the next call. The same calls after the same seed give the same blocks.
+        """
         self._implementation.draw_new_blocks()
 
     def describe(self) -> str:
@@ -237,6 +249,10 @@ class CNNImageToImageMetricv4:
         _check("transform", transform, transform_type)
         if virtual_domain is not None:
             _check("virtual_domain", virtual_domain, self._shared.image_type)
+        if self._wrapper.GetUseVirtualSampledPointSet():
+            # A registration method that samples switches both on, and never off.
+            self._wrapper.SetUseVirtualSampledPointSet(False)
+            self._wrapper.SetUseSampledPointSet(False)
         self._wrapper.SetFixedImage(fixed)
         self._wrapper.SetMovingImage(moving)
         self._wrapper.SetMovingTransform(transform)
