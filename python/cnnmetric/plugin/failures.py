@@ -8,7 +8,8 @@ the registration (Ctrl-C, or a callback of `cnnmetric.on_iteration`), its own ex
 elastix's own failures the reason is in its log alone: one that comes at once, as those of
 parameters do, is repeated with a log, unless there is one. The wrapper is also the place where
 parameters are checked that elastix ignores in silence or crashes at: mistyped names, components
-that it does not have, values of the wrong number, and texts that are no number.
+that it does not have, values of the wrong number, and texts that are no number. And ITK gets its
+numbers of threads back here.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 import itk
 
 from cnnmetric.errors import MetricError
+from cnnmetric.plugin import global_threads
 from cnnmetric.plugin.components import ParameterMap
 from cnnmetric.plugin.components import check_components
 from cnnmetric.plugin.components import check_samplers
@@ -81,6 +83,7 @@ def install(
             take_last_error,
             take_interruption,
             check,
+            turn_of=lambda _: global_threads.kept(),
             reason_of_others=reason_of_elastix,
         )
 
@@ -115,20 +118,23 @@ def explain(
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+            def run() -> Any:
+                with turn_of(self):
+                    return method(self, *args, **kwargs)
+
             check(self)
             # Whatever an earlier registration of this thread left.
             take_last_error()
             take_interruption()
             started = time.perf_counter()
             try:
-                with turn_of(self):
-                    return method(self, *args, **kwargs)
+                return run()
             except RuntimeError as error:
                 soon = time.perf_counter() - started < _SOON
                 interruption, reason = take_interruption(), take_last_error()
                 others = None
                 if soon and interruption is None and reason is None:
-                    others = reason_of_others(self, lambda: method(self, *args, **kwargs))
+                    others = reason_of_others(self, run)
                     interruption = take_interruption()
                 if interruption is not None:
                     raise interruption from None
