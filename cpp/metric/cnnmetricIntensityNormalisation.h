@@ -49,13 +49,13 @@ public:
     {
       throw Error("The " + role + " image is constant (or nearly: its " + ToText(lowerQuantile) + " and " +
                   ToText(upperQuantile) + " quantiles are equal), so there is nothing to register." +
-                  AdviceOnPixelType<typename TImage::PixelType>(role));
+                  AdviceOnPixelType<typename TImage::PixelType>());
     }
     if (std::is_integral_v<typename TImage::PixelType> && upper - normalisation.m_Lower < FewestLevels)
     {
       normalisation.m_Warning = "The " + role + " image has no more than " +
                                 ToText(std::floor(upper - normalisation.m_Lower) + 1.0) + " grey levels." +
-                                AdviceOnPixelType<typename TImage::PixelType>(role);
+                                AdviceOnPixelType<typename TImage::PixelType>();
     }
     const double range = upper - normalisation.m_Lower;
     if (range < std::numeric_limits<float>::min() || range > std::numeric_limits<float>::max())
@@ -104,15 +104,14 @@ private:
   /** elastix converts images to its internal pixel type, and an image of 0..1 becomes one of two values. */
   template <typename TPixel>
   static std::string
-  AdviceOnPixelType(const std::string & role)
+  AdviceOnPixelType()
   {
     if (!std::is_integral_v<TPixel>)
     {
       return "";
     }
-    const std::string parameter = (role == "fixed" ? "Fixed" : "Moving") + std::string("InternalImagePixelType");
-    return " elastix's internal pixel type of this registration cuts off decimals. If the image has any, write (" +
-           parameter + " \"float\").";
+    return " elastix's internal pixel type of this registration cuts off decimals. If the image has any, write "
+           "(FixedInternalImagePixelType \"float\") and (MovingInternalImagePixelType \"float\").";
   }
 
   /** A quantile by linear interpolation between order statistics, as numpy.quantile computes it by default. Reorders

@@ -55,6 +55,24 @@ def test_pixel_types_that_elastix_does_not_have(
         register(*images(kind), settings)
 
 
+@pytest.mark.parametrize(
+    ("given", "other"),
+    [
+        ({"FixedInternalImagePixelType": "short", "MovingInternalImagePixelType": []}, "float"),
+        ({"FixedInternalImagePixelType": [], "MovingInternalImagePixelType": "short"}, "short"),
+        ({"FixedInternalImagePixelType": "short"}, "float"),
+    ],
+)
+def test_pixel_types_that_differ(
+    given: dict[str, str | list[str]], other: str, difference_model: Path
+) -> None:
+    with pytest.raises(
+        cnnmetric.MetricError,
+        match=rf'FixedInternal\w+ is "\w+" and MovingInternal\w+ is "{other}", but elastix',
+    ):
+        register(*images("float 3D"), parameters(difference_model, **given))
+
+
 def latin(folder: Path) -> Path:
     """Write a parameter file with a name that is not UTF-8."""
     file = folder / "latin.txt"

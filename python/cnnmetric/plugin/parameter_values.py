@@ -25,6 +25,7 @@ _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 # The value of voxels from outside of the moving image.
 _MAY_BE_NAN = frozenset({"DefaultPixelValue"})
 _PIXEL_TYPES = ("FixedInternalImagePixelType", "MovingInternalImagePixelType")
+_DEFAULT_PIXEL_TYPE = "float"
 
 
 def check_numbers(maps: Iterable[ParameterMap]) -> None:
@@ -61,7 +62,7 @@ def check_numbers(maps: Iterable[ParameterMap]) -> None:
 
 
 def check_pixel_types(maps: Iterable[ParameterMap], dimension: int) -> None:
-    """Refuse internal pixel types that elastix is not compiled for.
+    """Refuse internal pixel types that elastix is not compiled for, also together.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def check_pixel_types(maps: Iterable[ParameterMap], dimension: int) -> None:
     Raises
     ------
     MetricError
-        Naming the parameter, its value and the types there are.
+        Naming the parameters, their values and the types there are.
     """
     known = ("float", "short") if dimension == 3 else ("float",)
     for index, map_ in with_the_metric(maps):
@@ -86,6 +87,14 @@ def check_pixel_types(maps: Iterable[ParameterMap], dimension: int) -> None:
                         f"{dimension}D images as {choices}."
                     )
                     raise MetricError(msg)
+        fixed, moving = ([*map_.get(name, ()), _DEFAULT_PIXEL_TYPE][0] for name in _PIXEL_TYPES)
+        if fixed != moving:
+            msg = (
+                f'Parameter map {index}: {_PIXEL_TYPES[0]} is "{fixed}" and {_PIXEL_TYPES[1]} is '
+                f'"{moving}", but elastix compares images of one type alone. Write the same for '
+                f'both; what is not given is "{_DEFAULT_PIXEL_TYPE}".'
+            )
+            raise MetricError(msg)
 
 
 def _is_whole(value: str) -> bool:
