@@ -69,17 +69,19 @@ DefineInterruption(py::module_ & module)
 
 
 void
+WarnInPython(const std::string & text)
+{
+  if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1) != 0)
+  {
+    throw py::error_already_set();
+  }
+}
+
+
+void
 SendWarningsToPython()
 {
-  GetHooks().warn = [](const std::string & text) {
-    return RunPython([&text] {
-      // Returns an error if the user's filter makes an exception of the warning.
-      if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1) != 0)
-      {
-        throw py::error_already_set();
-      }
-    });
-  };
+  GetHooks().warn = [](const std::string & text) { return RunPython([&text] { WarnInPython(text); }); };
 }
 
 

@@ -4,6 +4,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include <string>
+
 namespace cnnmetric
 {
 
@@ -17,7 +19,12 @@ DefineInterruption(pybind11::module_ & module);
 void
 DefineIterationCallback(pybind11::module_ & module);
 
-/** Make Python warnings (UserWarning) of the metric's warnings. */
+/** Make a Python warning (UserWarning). Throws Python's error if the user's filter makes an exception of it. Python's
+ * lock has to be held. */
+void
+WarnInPython(const std::string & text);
+
+/** Make Python warnings of the metric's warnings. */
 void
 SendWarningsToPython();
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "hooks.h"
 #include "interpreter.h"
 #include "mapsToPython.h"
 #include "metricOnArrays.h"
@@ -175,6 +176,10 @@ public:
     m_Metric->SetUseMultiThread(true);
     m_Metric->SetRandomVariateGenerator(*m_Generator);
     m_Metric->Initialize();
+    if (const std::string & warning = m_Metric->GetPatchMetric().GetWarning(); !warning.empty())
+    {
+      WarnInPython("MetricOnImages: " + warning);
+    }
   }
 
   std::size_t

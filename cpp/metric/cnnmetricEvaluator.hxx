@@ -96,7 +96,8 @@ Evaluator<VDimension>::Evaluate(const WarpType &   warp,
     }
   };
   {
-    const Stopwatch stopwatch(profile.all, static_cast<double>(workers.size()));
+    const Stopwatch ofAll(profile.all, static_cast<double>(workers.size()));
+    const Stopwatch elapsed(profile.elapsed);
     RunWorkers(static_cast<unsigned int>(workers.size()), evaluateBlocks);
   }
 

@@ -85,7 +85,7 @@ PatchMetric<VDimension>::CheckSettings(const Settings & settings)
   if (settings.numberOfThreads > Settings::LargestNumberOfThreads)
   {
     throw Error("CNNMetricNumberOfThreads is " + std::to_string(settings.numberOfThreads) + " but must be at most " +
-                std::to_string(Settings::LargestNumberOfThreads) + "; 0 is one per processor.");
+                std::to_string(Settings::LargestNumberOfThreads) + "; 0 is as many as the framework uses.");
   }
 }
 

@@ -28,6 +28,8 @@ struct Profile
   double jacobian{};
   /** From the beginning to the end of the evaluations, times their threads. */
   double all{};
+  /** From the beginning to the end of the evaluations. */
+  double elapsed{};
 
   Profile &
   operator+=(const Profile & other)
@@ -38,16 +40,18 @@ struct Profile
     network += other.network;
     jacobian += other.jacobian;
     all += other.all;
+    elapsed += other.elapsed;
     return *this;
   }
 
   /** A table for the log. Time outside of the metric is that of the optimizer, and what comes before the first
    * iteration; how much of it ran on several threads is not known.
-   * \param secondsOfLevel from the beginning to the end of a resolution */
+   * \param secondsOfLevel from the beginning to the end of a resolution
+   * \param numberOfThreads of an evaluation; fewer run where it has fewer blocks */
   std::string
   Describe(const double secondsOfLevel, const unsigned int numberOfThreads) const
   {
-    const double elsewhere = std::max(0.0, secondsOfLevel - all / numberOfThreads);
+    const double elsewhere = std::max(0.0, secondsOfLevel - elapsed);
     TextStream   text;
     text << std::fixed << evaluations << " evaluations of " << (evaluations ? voxels / evaluations : 0)
          << " voxels, threads: " << numberOfThreads << ", " << std::setprecision(1) << secondsOfLevel << " s\n"

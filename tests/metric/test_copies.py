@@ -35,6 +35,16 @@ def test_a_copied_network_computes_the_same(
     np.testing.assert_array_equal(other(*pair), network(*pair))
 
 
+def test_a_network_of_a_relative_path_is_copied_in_another_folder(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_model.parent)
+    network = cnnmetric.DissimilarityNetwork(small_model.name, device="cpu", number_of_threads=1)
+    monkeypatch.chdir(tmp_path)
+    for copied in COPIES:
+        assert copied(network).receptive_field == network.receptive_field
+
+
 def test_a_network_works_in_another_process(small_model: Path) -> None:
     network = cnnmetric.DissimilarityNetwork(small_model, device="cpu", number_of_threads=1)
     pair = np.random.default_rng(0).random((2, 21, 21, 21), dtype=np.float32)

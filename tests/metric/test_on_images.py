@@ -127,3 +127,10 @@ def test_what_cannot_be_used_is_named(fixed: Any, moving: Any, small_model: Path
     mask.SetOrigin([900.0, 0.0, 0.0])
     with pytest.raises(DataError, match="the fixed mask holds no voxel of its image"):
         value(fixed, moving, small_model, fixed_mask=mask)
+
+
+def test_what_the_user_should_know_is_a_warning(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    with pytest.warns(UserWarning, match=r'MetricOnImages: .*"T1w" is not a modality'):
+        value(fixed, moving, difference_model, fixed_modality="T1w")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,19 +17,19 @@ from support.elastix_runs import parameters
 PARTS = ("warp", "network", "Jacobian", "rest of the metric", "outside, elapsed time")
 
 
-def log(model: Path, folder: Path, profile: str | list[str]) -> str:
-    settings = parameters(
-        model,
-        NumberOfResolutions="2",
-        CNNMetricGridSpacing="2.0",
-        CNNMetricNumberOfBlocks="2",
-        CNNMetricBlockSize="21",
-        CNNMetricProfile=profile,
-        MaximumNumberOfIterations="3",
-        Optimizer="RegularStepGradientDescent",
-        MaximumStepLength="0.5",
-    )
-    return log_of(*images("float 3D"), settings, folder, number_of_threads=1)
+def log(model: Path, folder: Path, profile: str | list[str], **changes: Any) -> str:
+    settings: dict[str, Any] = {
+        "NumberOfResolutions": "2",
+        "CNNMetricGridSpacing": "2.0",
+        "CNNMetricNumberOfBlocks": "2",
+        "CNNMetricBlockSize": "21",
+        "CNNMetricProfile": profile,
+        "MaximumNumberOfIterations": "3",
+        "Optimizer": "RegularStepGradientDescent",
+        "MaximumStepLength": "0.5",
+    }
+    changed = parameters(model, **settings | changes)
+    return log_of(*images("float 3D"), changed, folder, number_of_threads=1)
 
 
 def test_every_part_has_its_time(small_model: Path, tmp_path: Path) -> None:
@@ -50,6 +51,31 @@ def test_every_part_has_its_time(small_model: Path, tmp_path: Path) -> None:
             assert float(row[2]) == pytest.approx(per_voxel, abs=0.6e6 / (evaluations * voxels) + 1)
         assert min(spent["warp"], spent["network"]) > 0
         assert sum(spent.values()) == pytest.approx(seconds, abs=0.06)
+
+
+def test_fewer_blocks_than_threads(small_model: Path, tmp_path: Path) -> None:
+    text = log(
+        small_model,
+        tmp_path,
+        "true",
+        NumberOfResolutions="1",
+        CNNMetricNumberOfThreads="4",
+        CNNMetricNumberOfBlocks="1",
+        CNNMetricGridSpacing="1.0",
+        CNNMetricBlockSize="33",
+        MaximumNumberOfIterations="60",
+        MaximumStepLength="0.01",
+        MinimumStepLength="1e-9",
+    )
+    table = text.split("CNNMetric profile, resolution ")[1]
+    head = re.search(r"voxels, threads: 4, ([\d.]+) s", table)
+    assert head is not None
+    rows = [re.search(rf"^  {part} +([\d.]+) ", table, re.MULTILINE) for part in PARTS]
+    spent = [float(row[1]) for row in rows if row is not None]
+    assert len(spent) == len(PARTS)
+    assert sum(spent[:-1]) > 0.2  # what a fourth of would not pass
+    # One thread of the four has run.
+    assert sum(spent) == pytest.approx(float(head[1]), abs=0.06)
 
 
 def test_of_one_resolution_only(small_model: Path, tmp_path: Path) -> None:

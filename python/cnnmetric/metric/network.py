@@ -93,7 +93,8 @@ class DissimilarityNetwork:
             device=name,
             number_of_threads=threads or len(os.sched_getaffinity(0)),
         )
-        self._opened_with = file, name, threads  # as a copy will be, here or elsewhere
+        # As a copy will be, here or elsewhere, in whichever folder that works.
+        self._opened_with = os.path.abspath(file), name, threads
         gpu.warn_of_fallback(self.device_report)
 
     def __reduce__(self) -> tuple[Any, ...]:
