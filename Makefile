@@ -33,7 +33,7 @@ THREAD_TESTS := tests/metric/test_shared_objects.py tests/metric/test_blocks.py 
 	tests/metric/test_itkv4.py \
 	--deselect tests/metric/test_shared_objects.py::test_threads_share_a_metric_for_itkv4
 
-.PHONY: help demo test test-slow fuzz sanitize sanitize-threads lint format docs build wheel sdist clean FORCE
+.PHONY: help demo test test-slow fuzz sanitize sanitize-threads soak lint format bench docs build wheel sdist clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -107,6 +107,7 @@ wheel: $(VENV)/made-release ## build the wheel of this Python in dist/
 	@$(BIN)/python scripts/build_wheel.py
 
 sdist: $(VENV)/made-release ## build the source distribution in dist/
+	@mkdir -p build
 	@$(BIN)/python -m build --sdist --no-isolation --outdir dist . > build/sdist.log 2>&1 || { \
 		cat build/sdist.log; exit 1; } >&2
 	@ls dist/*.tar.gz
