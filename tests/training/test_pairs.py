@@ -16,6 +16,8 @@ from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.pairs import PairFiles
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.data.pairs import read_pairs
+from cnnmetric.training.data.pairs import sha256
+from cnnmetric.training.data.sources import ANY
 from cnnmetric.training.loop import train
 from support.training_images import blobs
 from support.training_images import hashes
@@ -119,6 +121,36 @@ def test_nearly_cubic_voxels_are_left_alone(tmp_path: Path) -> None:
     assert load(tmp_path, first, second).images.shape == (2, 5, 6, 7)
 
 
+@pytest.mark.parametrize("name", ["a.mhd", "a.nhdr", "a.hdr", "a.img"])
+def test_images_in_two_files_are_told_apart_by_their_voxels(tmp_path: Path, name: str) -> None:
+    """Programs write other voxels beside a header that stays the same."""
+    found = []
+    for seed in range(2):
+        image = write_image(tmp_path / name, blobs((5, 6, 7), seed=seed))
+        found.append(sha256(image))
+    assert len(set(found)) == 2
+    assert sha256(image) == found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("a.mhd", "NDims = 3\nElementDataFile = LIST\n1.raw\n2.raw\n"),
+        ("a.mhd", "NDims = 3\nElementDataFile = %d.raw 1 2 1\n"),
+        ("a.nhdr", "NRRD0004\ndata file: ./%1d.raw 1 2 1 2\n"),
+        ("a.nhdr", "NRRD0004\ndatafile: LIST 2\n1.raw\n2.raw\n"),
+    ],
+)
+def test_voxels_in_several_files_count(tmp_path: Path, name: str, header: str) -> None:
+    (tmp_path / name).write_text(header)
+    found = set()
+    for content in ("one", "two"):
+        for number in (1, 2):
+            (tmp_path / f"{number}.raw").write_text(content)
+            found.add(sha256(tmp_path / name))
+    assert len(found) == 4
+
+
 def test_crop_keeps_content_and_margin_of_both(tmp_path: Path) -> None:
     images = np.zeros((2, 20, 20, 20), np.float32)
     images[0, 8:10, 5:15, 10] = 1
@@ -192,6 +224,20 @@ def test_the_folder_of_ixi_needs_no_table(tmp_path: Path) -> None:
     )
     assert set(progress.hashes) == {name for pair in pairs for name in pair.names}
     assert len(progress.validations) == 1
+
+
+def test_any_two_images_of_a_subject_of_ixi_are_a_pair(tmp_path: Path) -> None:
+    write_ixi(tmp_path)
+    name = "IXI012-HH-1211"
+    write_image(tmp_path / f"{name}-PD.nii.gz", blobs((12, 13, 14)), spacing=[1.5] * 3)
+    pairs = read_pairs(tmp_path, (ANY, ANY))
+    assert [pair.names for pair in pairs if pair.subject == name] == [
+        (f"{name}-{one}.nii.gz", f"{name}-{other}.nii.gz")
+        for one, other in (("PD", "T1"), ("PD", "T2"), ("T1", "T2"))
+    ]
+    assert len(pairs) == 4
+    with pytest.raises(DataError, match=r"has no subject with two images in files named like"):
+        read_pairs(tmp_path / "IXI-T1", (ANY, ANY))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from cnnmetric.training.loop import train
 from support.training_images import anatomy
 from support.training_images import render
 from support.training_images import settings
+from support.training_images import write_image
 from support.training_images import write_label_map
 from support.training_images import write_pairs
 
@@ -166,3 +167,25 @@ def test_the_papers_network_trains_on_label_maps(tmp_path: Path) -> None:
     assert "a.nii.gz" in progress.hashes
     session = onnxruntime.InferenceSession(str(chosen.out), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map["cnnmetric.modalities"] == "T1,T2"
+
+
+def test_label_maps_of_thick_slices_are_made_of_cubes(tmp_path: Path) -> None:
+    labels = np.zeros((12, 30, 30), np.int16)
+    labels[3:9, 8:23, 8:23] = 2
+    labels[5:7, 8:23, 8:23] = 10
+    path = write_image(tmp_path / "thick.nii.gz", labels, spacing=(0.8, 0.8, 2.4))
+    found = load_label_map(path)
+    # All that is there is as thick as in the file, in voxels of 0.8 mm.
+    assert np.unique(found).tolist() == [0, 2, 10]
+    assert (found == 10).any((1, 2)).sum() == pytest.approx(6, abs=1)
+    assert (found > 0).any((1, 2)).sum() == pytest.approx(18, abs=1)
+    assert (found > 0).any((0, 2)).sum() == 15
+
+
+def test_parts_of_the_cortex_are_cortex_and_sides_are_alike(tmp_path: Path) -> None:
+    labels = np.zeros((20, 20, 20), np.int16)
+    parts = (1000, 1035, 2035, 12175, 3, 42, 31, 63, 510)
+    for place, label in enumerate(parts, 5):
+        labels[place, 5:15, 5:15] = label
+    found = load_label_map(write_image(tmp_path / "aparc.nii.gz", labels))
+    assert found[5:14, 10, 10].tolist() == [3, 3, 3, 3, 3, 3, 31, 31, 510]

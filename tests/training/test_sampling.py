@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from cnnmetric.errors import DataError
+from cnnmetric.training.data import sampling
 from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.device_random import stretches
 from cnnmetric.training.data.geometry import PatchTransforms
@@ -302,6 +303,28 @@ def test_a_pair_without_common_anatomy_is_named(tmp_path: Path) -> None:
     first[:, :, :15], second[:, :, 15:] = 0.5, 0.5
     with pytest.raises(DataError, match=r"no patch .* with anatomy at its centre .* pair pair"):
         sampler(tmp_path, [pair_of(first, second)], patch_centres="anatomy")
+
+
+def little_anatomy() -> AlignedPair:
+    """Return a pair whose anatomy is at the centre of one patch of 27."""
+    image = np.zeros((40, 40, 40))
+    image[14:26, 14:26, 14:26] = 0.5
+    return pair_of(image, image)
+
+
+def test_both_places_of_a_negative_are_found_where_anatomy_is_little(tmp_path: Path) -> None:
+    chosen: dict[str, Any] = {"patch_centres": "anatomy", "scale": (1.0, 1.0), "batch_size": 8}
+    patches, labels = sampler(tmp_path, [little_anatomy()], **chosen)[0]
+    assert (labels == 1).any()
+    assert (patches[:, :, EDGE // 2, EDGE // 2, EDGE // 2] > 0).all()
+
+
+def test_a_pair_without_room_for_a_negative_stops_the_run_at_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "MAX_TRIES", 100)
+    with pytest.raises(DataError, match=r"anatomy at its centre was found .* in 100 tries"):
+        sampler(tmp_path, [little_anatomy()], patch_centres="anatomy", scale=(1.0, 1.0))
 
 
 def test_an_image_without_room_for_a_patch_is_named(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find image files that end too early, of the formats where ITK fills the rest with zeros.
+"""The files that an image lies in, and those that end too early where ITK fills in zeros.
 
-These are NIfTI, Analyze, GIPL and VTK, compressed or not. For the others, ITK fails by itself.
+Zeros are filled in for NIfTI, Analyze, GIPL and VTK, compressed or not. For the others, ITK fails
+by itself.
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -17,6 +19,14 @@ _PAIR = (".hdr", ".img")
 _GIPL_HEADER, _GIPL_BITS = 256, {1: 1, 7: 8, 8: 8, 15: 16, 16: 16, 31: 32, 32: 32, 64: 32, 65: 64}
 _BUFFER = 1 << 20
 _HEAD = 1024
+# Where the headers of two formats name the files with the voxels.
+_VOXELS = {
+    ".mhd": re.compile(r"^ElementDataFile\s*=\s*(.*)$", re.MULTILINE),
+    ".nhdr": re.compile(r"^data ?file:\s*(.*)$", re.MULTILINE | re.IGNORECASE),
+}
+_NUMBERED = re.compile(
+    r"(?P<name>[^%]*%\d*d[^%]*?)\s+(?P<first>\d+)\s+(?P<last>\d+)\s+(?P<step>\d+)(\s+\d+)?"
+)
 
 
 def check_whole(file: Path, voxels: int) -> None:
@@ -47,6 +57,33 @@ def check_whole(file: Path, voxels: int) -> None:
     except OSError as error:
         msg = f"{part} cannot be read: {error}"
         raise DataError(msg) from error
+
+
+def files_of(file: Path) -> list[Path]:
+    """Return all files that an image lies in: itself, or a header and its voxels.
+
+    Those that are not there are left out.
+    """
+    named = _VOXELS.get(file.suffix.lower())
+    if not named:
+        return _parts(file) or [file]
+    header = file.read_text(encoding="utf-8", errors="replace")
+    match = named.search(header)
+    if not match:
+        return [file]
+    paths = [file.parent / name for name in _names(match[1].strip(), header[match.end() :])]
+    return [file, *(path for path in paths if path.is_file())]
+
+
+def _names(value: str, following: str) -> list[str]:
+    """Return the files that a header names, one, in a numbered row, or in the lines after it."""
+    if value.startswith("LIST"):
+        return following.split("\n")[1:]
+    row = _NUMBERED.fullmatch(value)
+    if row:
+        first, last, step = (int(row[name]) for name in ("first", "last", "step"))
+        return [row["name"] % number for number in range(first, last + 1, max(step, 1))]
+    return [value]
 
 
 def _parts(file: Path) -> list[Path]:

@@ -8,9 +8,11 @@ and modality (T1, T2, PD, MRA). T1 and T2 have grids of their own and are aligne
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 from cnnmetric.errors import DataError
+from cnnmetric.training.data.sources import ANY
 
 _NAME = re.compile(r"(IXI\d+-[^-]+-\d+)-([^-.]+)\.nii(?:\.gz)?")
 
@@ -23,7 +25,8 @@ def find_ixi(folder: Path, modalities: tuple[str, ...]) -> list[tuple[Path, ...]
     folder
         Where the archives were unpacked, in one folder or in one for each modality.
     modalities
-        As IXI calls them, for example ``("T1", "T2")``.
+        As IXI calls them, for example ``("T1", "T2")``; with ``(ANY, ANY)``, any two images of a
+        subject are a pair.
 
     Raises
     ------
@@ -35,15 +38,18 @@ def find_ixi(folder: Path, modalities: tuple[str, ...]) -> list[tuple[Path, ...]
         name = _NAME.fullmatch(path.name)
         if name:
             found.setdefault(name[1], {})[name[2]] = path
+    every = modalities == (ANY, ANY)
     pairs = [
-        tuple(files[modality] for modality in modalities)
+        tuple(files[modality] for modality in chosen)
         for _, files in sorted(found.items())
-        if set(modalities) <= set(files)
+        for chosen in (combinations(sorted(files), 2) if every else [modalities])
+        if set(chosen) <= set(files)
     ]
     if not pairs:
         there = sorted({modality for files in found.values() for modality in files})
         msg = (
-            f"the folder {folder} has no subject with {' and '.join(modalities)} in files named "
+            f"the folder {folder} has no subject with "
+            f"{'two images' if every else ' and '.join(modalities)} in files named "
             f"like IXI002-Guys-0828-T1.nii.gz ({', '.join(there) or 'no such file'} found); give "
             "the folder of IXI, or a table of pairs"
         )

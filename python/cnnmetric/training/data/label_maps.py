@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 from cnnmetric.images.files import read_labels
+from cnnmetric.training.data.pairs import isotropic_grid
 from cnnmetric.training.data.rendering import FIRST_OUTSIDE
+from cnnmetric.types import LabelMap
 
 # FreeSurfer's number of a structure on the right: its number on the left. Both get one contrast.
 RIGHT_TO_LEFT = {
     41: 2, 42: 3, 43: 4, 44: 5, 46: 7, 47: 8, 49: 10, 50: 11, 51: 12, 52: 13, 53: 17, 54: 18,
-    57: 25, 58: 26, 60: 28, 62: 30, 137: 136, 164: 163,
+    57: 25, 58: 26, 60: 28, 62: 30, 63: 31, 137: 136, 164: 163,
 }  # fmt: skip
+# FreeSurfer's numbers of the parts of cortex and white matter, of both sides: first and end of the
+# numbers, and the whole. Those of aparc+aseg, wmparc and their kin with finer parts.
+PARCELS = ((1000, 3000, 3), (3000, 5003, 2), (11_000, 13_000, 3), (13_000, 15_000, 2))
 BACKGROUND_MARGIN = 12
 
 
@@ -46,12 +51,16 @@ def find_label_maps(folder: Path) -> list[Path]:
 def load_label_map(path: Path) -> NDArray[np.int16]:
     """Return labels ``(nz, ny, nx)``, right structures named as left ones, cropped to the brain.
 
+    Voxels that are no cubes are resampled, as images are. Parts of the cortex are one structure.
+
     Raises
     ------
     DataError
         If the image cannot be read, is not 3D, has no label in 1..499, or a negative one.
     """
-    labels = np.array(itk.array_view_from_image(read_labels(path)))
+    labels = np.array(itk.array_view_from_image(_in_cubes(read_labels(path))))
+    for first, end, whole in PARCELS:
+        labels[(labels >= first) & (labels < end)] = whole
     brain = (labels > 0) & (labels < FIRST_OUTSIDE)
     if not brain.any():
         msg = (
@@ -73,3 +82,17 @@ def load_label_map(path: Path) -> NDArray[np.int16]:
     for right, left in RIGHT_TO_LEFT.items():
         cropped[cropped == right] = left
     return np.ascontiguousarray(cropped)
+
+
+def _in_cubes(labels: LabelMap) -> LabelMap:
+    grid = isotropic_grid(labels)
+    if grid is labels:
+        return labels
+    return itk.resample_image_filter(
+        labels,
+        size=[int(n) for n in itk.size(grid)],
+        output_spacing=grid.GetSpacing(),
+        output_origin=grid.GetOrigin(),
+        output_direction=grid.GetDirection(),
+        interpolator=itk.NearestNeighborInterpolateImageFunction.New(labels),
+    )

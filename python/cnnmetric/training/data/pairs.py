@@ -20,6 +20,7 @@ from cnnmetric.images.dicom import image_exists
 from cnnmetric.images.dicom import names_series
 from cnnmetric.images.dicom import series_files
 from cnnmetric.images.files import read_image
+from cnnmetric.images.truncation import files_of
 from cnnmetric.metric.normalisation import normalise
 from cnnmetric.metric.normalisation import quantile_range
 from cnnmetric.training.data.aligned_pair import AlignedPair
@@ -134,8 +135,11 @@ def _check_files(table: Path, pairs: list[PairFiles]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all files of a series in the order of their names."""
-    files = sorted(map(Path, series_files(path))) if names_series(path) else [path]
+    """Return the SHA-256 of all files of an image.
+
+    These are a header and its voxels, or the files of a series in the order of their names.
+    """
+    files = sorted(map(Path, series_files(path))) if names_series(path) else files_of(path)
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
@@ -155,7 +159,7 @@ def load_pair(files: PairFiles, settings: TrainingSettings) -> AlignedPair:
     images = [unique[path] for path in files.paths]
     first, second = images
     _check_headers(first, second, files)
-    grid = _isotropic_grid(first)
+    grid = isotropic_grid(first)
     arrays = [_on_grid(image, grid) for image in images]
     both = np.isfinite(arrays[0]) & np.isfinite(arrays[1])
     if both.mean() < 0.05:
@@ -217,8 +221,8 @@ def _has_no_position(image: Image) -> bool:
     )
 
 
-def _isotropic_grid(image: Image) -> Any:
-    """Return an image that spans the same field of view with cubic voxels."""
+def isotropic_grid(image: Image) -> Any:
+    """Return an image that spans the same field of view with cubic voxels, itself if it does."""
     spacing = np.array(image.GetSpacing())
     if spacing.max() <= spacing.min() * (1 + ISOTROPY_TOLERANCE):
         return image

@@ -29,8 +29,9 @@ from cnnmetric.training.loss import MISALIGNED
 from cnnmetric.training.settings import TrainingSettings
 
 # How often a patch is drawn anew when it leaves the field of view, as the authors' early code did,
-# or shows no anatomy where it has to.
-MAX_TRIES = 100
+# or shows no anatomy where it has to. Both patches of a negative have to be right in the same try:
+# where anatomy fills a tenth of the images, one try of a hundred is.
+MAX_TRIES = 10_000
 
 # One of the pairs made from label maps is replaced every so many steps.
 RENDER_EVERY = 240
@@ -61,8 +62,8 @@ class PatchSampler(Dataset[Batch]):
     Raises
     ------
     DataError
-        If no patch of an image lies within the field of view of both modalities, or none that does
-        has anatomy at its centre and settings ask for that.
+        If no patch is found within the field of view of both modalities, or none that has anatomy
+        at its centre where settings ask for that.
     """
 
     def __init__(
@@ -108,16 +109,21 @@ class PatchSampler(Dataset[Batch]):
         ]
 
     def _check_every_pair(self) -> None:
-        """Draw a patch from each pair, so that one without room stops the run at its start."""
+        """Draw patches from each pair, so that one without room stops the run at its start."""
         rng = np.random.default_rng(self._settings.seed)
         pairs = [pair for material in self._materials for pair in material.pairs]
-        self._sample(rng, np.full(len(pairs), ALIGNED), pairs)
         # No pair of a label map shows more than the map.
         for material in self._materials:
             for number, labels in enumerate(material.label_maps, 1):
                 shown = torch.from_numpy(labels > 0).float().expand(2, *labels.shape)
-                pair = AlignedPair(images=shown, spacing=1.0, name=f"of label map {number}")
-                self._sample(rng, np.full(1, ALIGNED), [pair])
+                self._check(
+                    rng, [AlignedPair(images=shown, spacing=1.0, name=f"of label map {number}")]
+                )
+        self._check(rng, pairs)
+
+    def _check(self, rng: np.random.Generator, pairs: Sequence[AlignedPair]) -> None:
+        for label in (ALIGNED, MISALIGNED):
+            self._sample(rng, np.full(len(pairs), label), pairs)
 
     def _sample(
         self, rng: np.random.Generator, labels: NDArray[np.float64], pairs: Sequence[AlignedPair]
@@ -162,8 +168,8 @@ class PatchSampler(Dataset[Batch]):
             wanted, other = " with anatomy at its centre", f"{other} or --patch-centres anywhere"
         msg = (
             f"no patch of {self._edge} voxels at scale {settings.scale[0]:g}.."
-            f"{settings.scale[1]:g}{wanted} lies within both images of the pair {pair.name} "
-            f"({size} voxels); leave the pair out, or {other}"
+            f"{settings.scale[1]:g}{wanted} was found within both images of the pair {pair.name} "
+            f"({size} voxels) in {MAX_TRIES} tries; leave the pair out, or {other}"
         )
         raise DataError(msg)
 
