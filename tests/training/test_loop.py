@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cnnmetric.errors import CNNMetricError
 from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.training import checkpoint
+from cnnmetric.training.data.sampling import PatchSampler
 from cnnmetric.training.loop import train
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.schedule import learning_rate
@@ -290,3 +292,20 @@ def test_interruption_says_how_to_go_on(
     words = ["pairs.csv", "--modalities", "T1,T2", "--out", str(tmp_path / "m.onnx")]
     assert program.main(words) == 130
     assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_that_cannot_be_drawn_is_told_in_its_own_words(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pairs(tmp_path)
+
+    def fail(sampler: object, step: int) -> None:
+        msg = "no patch was found"
+        raise DataError(msg)
+
+    monkeypatch.setattr(PatchSampler, "__getitem__", fail)
+    with pytest.raises(DataError, match=r"^no patch was found$"):
+        train(settings(tmp_path, workers=workers))
+    # One that is left would keep Python from ending, as it takes no signal.
+    assert not multiprocessing.active_children()

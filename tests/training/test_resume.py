@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cnnmetric.errors import DataError
 from cnnmetric.errors import SettingsError
 from cnnmetric.training import checkpoint
 from cnnmetric.training import loop
+from cnnmetric.training import pair_check
 from cnnmetric.training.loop import train
 from cnnmetric.training.steps import GraphSteps
 from cnnmetric.training.steps import graph_steps
@@ -142,3 +144,40 @@ def test_a_checkpoint_without_a_manifest_goes_on(tmp_path: Path) -> None:
     torch.save(state, path)
     assert train(settings(tmp_path, **LONGER)).manifest is not None
     assert torch.load(path, weights_only=True)["progress"]["sampling"] == "host"
+
+
+def test_what_the_architecture_has_no_use_for_may_have_been_given(tmp_path: Path) -> None:
+    """Nothing of the run has come of it, and it is refused now."""
+    write_pairs(tmp_path, shape=(30, 31, 32))
+    ours: dict[str, Any] = {"architecture": "self-similarity", "kernels": (3, 1), "strides": (2, 1)}
+    ours |= {"crops": 1, "crop_edge": 25, "schedule": "constant"}
+    train(settings(tmp_path, steps=1, **ours))
+    path = tmp_path / "model.checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    state["settings"]["batch_size"] = 64
+    torch.save(state, path)
+    assert train(settings(tmp_path, steps=2, resume=True, **ours)).step == 2
+
+
+def test_strict_pairs_count_for_a_run_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pairs(tmp_path)
+    monkeypatch.setattr(pair_check, "describe_misaligned", lambda pairs: {0: "is turned"})
+    with pytest.warns(pair_check.MisalignedPairsWarning):
+        train(settings(tmp_path, steps=2))
+    with pytest.raises(DataError, match=r"A pair looks misaligned: pair 1 .* is turned"):
+        train(settings(tmp_path, **LONGER, strict_pairs=True))
+
+
+def test_a_complete_run_that_is_exported_again_keeps_its_curves(tmp_path: Path) -> None:
+    write_pairs(tmp_path, shape=(30, 31, 32))
+    quick: dict[str, Any] = {"hold_out": "s1", "validation_batches": 1, "validate_every": 1}
+    found = train(settings(tmp_path, steps=2, **quick))
+    assert found.curves
+    record = json.loads((tmp_path / "model.json").read_text())
+    assert train(settings(tmp_path, steps=2, **quick, export_only=True)).curves == found.curves
+    again = json.loads((tmp_path / "model.json").read_text())
+    assert again["validation"] == record["validation"]
+    longer = train(settings(tmp_path, **LONGER, **quick)).losses
+    assert longer == train(settings(tmp_path, steps=4, **quick)).losses

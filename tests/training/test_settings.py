@@ -42,7 +42,7 @@ def test_the_papers_preset_is_the_paper() -> None:
     assert found.crop_margin == NO_CROP
 
 
-def test_the_default_is_what_the_default_model_was_trained_with() -> None:
+def test_the_default_is_what_a_model_was_trained_with() -> None:
     record = parsed("--hold-out", "none").as_record()
     shipped = json.loads((ROOT / "models" / "t1t2-fine.json").read_text())["settings"]
     of_the_run = {"pairs", "source", "out", "threads"}
@@ -97,7 +97,7 @@ def test_help_names_every_setting_with_default_and_source(
     with pytest.raises(SystemExit):
         parsed("--help")
     shown = " ".join(capsys.readouterr().out.split())
-    assert "patch pairs per step (1 or more; default: 128; source: paper, Section 2.2)" in shown
+    assert "not for self-similarity (1 or more; default: 128; source: paper, Section 2.2)" in shown
     assert "reconstruction" in shown
     assert "uniform; default: 0.7 2.2, of --preset simonovsky2016: 0.6 1.6 (more" in shown
     assert "centre strength, of --preset simonovsky2016: context (source" in shown
@@ -129,7 +129,8 @@ def test_record_is_json_and_holds_no_folders(tmp_path: Path) -> None:
         ({"rotation": 200.0}, "--rotation is 200.0; give 0 to 180"),
         ({"steps": 0, "crops": 0}, "--steps is 0; give 1 or more; --crops is 0; give 1 or more"),
         ({"max_gamma": 0.5}, "--max-gamma"),
-        ({"similarities": ("context",)}, "--similarities is for --architecture self-similarity"),
+        ({"similarities": ("context",)}, "--similarities would change nothing with --architecture"),
+        ({"crops": 3, "shift": (0, 1)}, "--crops and --shift would change nothing with"),
         ({"patch_centres": "inside"}, "--patch-centres is inside; give anywhere or anatomy"),
         ({"near_miss_fraction": 1.5}, "--near-miss-fraction"),
         ({"near_miss_offset": 0.5}, "--near-miss-offset"),

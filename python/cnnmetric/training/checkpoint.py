@@ -154,13 +154,21 @@ def load(
         raise DataError(msg) from error
 
 
+def to_device(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Move a resumed optimizer's momentum to where the network is."""
+    for state in optimizer.state.values():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor):
+                state[name] = value.to(device)
+
+
 def _check_settings(settings: TrainingSettings, saved: dict[str, Any]) -> None:
     now = settings.as_record()
-    free = set(FREE_ON_RESUME)
+    free = FREE_ON_RESUME.union(settings.unused)
     # A constant rate does not look ahead, so the same run may be made longer. Not shorter: what is
     # exported has taken the steps already.
     if settings.schedule == "constant" and settings.steps >= saved["steps"]:
-        free.add("steps")
+        free |= {"steps"}
     changed = [name for name in now if name not in free and now[name] != saved.get(name)]
     if changed:
         listed = ", ".join(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,7 +72,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
         restore()
 
 
-def unless_stopped(batches: Iterable[Item], request: StopRequest) -> Iterator[Item]:
+def unless_stopped(batches: Iterable[Item], request: StopRequest) -> Generator[Item]:
     """Yield batches; end early where a signal has ended processes that had only begun to load."""
     iterator = iter(batches)
     while True:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import signal
@@ -10,6 +11,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,11 @@ def _train_on_images(
     materials = [load_material(item, load) for item in chosen.materials]
     held_out = [load(item) for item in chosen.held_out]
     real = [pair for item in materials if item.kind == "real" for pair in item.pairs]
+    misaligned: list[str] = []
+    if progress is None or settings.strict_pairs:
+        misaligned = check_pairs(
+            [*real, *held_out], strict=settings.strict_pairs, tell=processes.first
+        )
     if progress is None:
         spacing = settings.spacing or statistics.median(
             pair.spacing for item in materials for pair in item.pairs
@@ -155,20 +162,27 @@ def _train_on_images(
             processes=processes.size,
             held_out=[pair.subject for pair in chosen.held_out],
             not_held_out=_why_none(chosen),
-            misaligned=check_pairs(
-                [*real, *held_out], strict=settings.strict_pairs, tell=processes.first
-            ),
+            misaligned=misaligned,
         )
     validator = Validator(held_out, objective, settings) if held_out else None
     descend(settings, objective, optimizer, materials, progress, validator, processes)
-    _keep_best(objective.network, progress)
+    before = progress.curves
     # Of a pair that was trained on where there is no other one, which the record tells.
-    progress.curves = [
-        curve.record()
-        for pair in (held_out or real[-1:])
-        for curve in shift_curves(objective.network, pair)
-    ]
+    progress.curves = _curves(objective.network, progress, held_out or real[-1:])
+    if processes.first and progress.curves != before:
+        checkpoint.save(settings, objective.network, optimizer, progress)
     return progress
+
+
+def _curves(
+    network: PatchNetwork, progress: Progress, pairs: Sequence[AlignedPair]
+) -> list[dict[str, Any]]:
+    """Return the records of the curves of the best weights; the network keeps its own."""
+    last = copy.deepcopy(network.state_dict())
+    _keep_best(network, progress)
+    found = [curve.record() for pair in pairs for curve in shift_curves(network, pair)]
+    network.load_state_dict(last)
+    return found
 
 
 def _named(digests: Mapping[Path, str], files: Mapping[Path, str]) -> dict[str, str]:
@@ -217,7 +231,7 @@ def descend(
     network = objective.network
     memory_format = torch.channels_last_3d if settings.dimension == 3 else torch.channels_last
     network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
-    _to_device(optimizer, device)
+    checkpoint.to_device(optimizer, device)
     before = progress.step
     started = time.monotonic()
     steps = steps_of(settings, objective, optimizer, materials, processes)
@@ -232,8 +246,8 @@ def descend(
         total=settings.steps,
         disable=not processes.first,
     )
-    with stop_on_signals() as request:
-        for taken in steps.take(progress.step, request):
+    with stop_on_signals() as request, closing(steps.take(progress.step, request)) as all_taken:
+        for taken in all_taken:
             _check_finite(settings, taken, progress.step)
             last = progress.step
             progress.losses += taken.losses
@@ -324,11 +338,3 @@ def _device(settings: TrainingSettings) -> torch.device:
     if not available or settings.device == "cpu":
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # of torchrun
-
-
-def _to_device(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-    """Move a resumed optimizer's momentum to where the network is."""
-    for state in optimizer.state.values():
-        for name, value in state.items():
-            if isinstance(value, torch.Tensor):
-                state[name] = value.to(device)

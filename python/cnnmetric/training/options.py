@@ -146,9 +146,15 @@ class TrainingOptions(Settings):
         minimum=0,
     )
     momentum: float = setting(
-        0.9, help_text="of gradient descent", source=PAPER, minimum=0, below=1
+        0.9,
+        help_text="of gradient descent; not for self-similarity",
+        source=PAPER,
+        minimum=0,
+        below=1,
     )
-    batch_size: int = setting(128, help_text="patch pairs per step", source=PAPER, minimum=1)
+    batch_size: int = setting(
+        128, help_text="patch pairs per step; not for self-similarity", source=PAPER, minimum=1
+    )
     steps: int = setting(
         None,
         help_text=in_presets("steps of gradient descent", "steps"),
@@ -180,7 +186,8 @@ class TrainingOptions(Settings):
     )
     shift: tuple[float, float] = setting(
         (0.7, 3.0),
-        help_text="range of the shift by which a crop's wrong partners lie between the right ones",
+        help_text="range of the shift by which a crop's wrong partners lie between the right ones; "
+        "of self-similarity",
         unit="crop voxels",
         source=OURS,
         minimum=0,
@@ -255,14 +262,16 @@ class TrainingOptions(Settings):
     )
     near_miss_fraction: float = setting(
         0.0,
-        help_text="share of the negatives whose second transform is the first, slightly moved",
+        help_text="share of the negatives whose second transform is the first, slightly moved; "
+        "not for self-similarity",
         source="0 as in the paper",
         minimum=0,
         maximum=1,
     )
     near_miss_offset: float = setting(
         4.0,
-        help_text="largest offset of a near miss; the least is 1, or 0 where they are graded",
+        help_text="largest offset of a near miss; the least is 1, or 0 where they are graded; not "
+        "for self-similarity",
         unit="patch voxels",
         source=OURS,
         minimum=1,
@@ -270,12 +279,12 @@ class TrainingOptions(Settings):
     near_miss_labels: Literal["misaligned", "graded"] = setting(
         "misaligned",
         help_text="what near misses are taught as: misaligned as all negatives, or graded from "
-        "aligned to misaligned by their offset, which then begins at 0",
+        "aligned to misaligned by their offset, which then begins at 0; not for self-similarity",
         source=OURS,
     )
     near_miss_rotation: float = setting(
         10.0,
-        help_text="largest rotation of a near miss",
+        help_text="largest rotation of a near miss; not for self-similarity",
         unit="degrees",
         source=OURS,
         minimum=0,

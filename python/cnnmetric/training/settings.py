@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cnnmetric.training.data.sources import KINDS
 from cnnmetric.training.data.sources import Source
 from cnnmetric.training.networks.similarity_names import SIMILARITIES
 from cnnmetric.training.options import TrainingOptions
+from cnnmetric.training.presets import ARCHITECTURES
 from cnnmetric.training.presets import defaults
 
 # These say how the program was called this time, not what was trained.
@@ -29,6 +31,16 @@ FREE_ON_RESUME = frozenset(
         *("pairs", "source", "validation", "cache", "out", "threads", "workers"),
         *("checkpoint_every", "preset"),
     }
+)
+
+# What only the networks of patches use, and what only self-similarity does.
+OF_PATCHES = (
+    *("pooling", "loss", "max_stretch", "batch_size", "momentum"),
+    *("near_miss_fraction", "near_miss_offset", "near_miss_labels", "near_miss_rotation"),
+)
+OF_CROPS = (
+    *("similarities", "crops", "crop_edge", "shift", "temperature"),
+    *("remap_probability", "max_noise"),
 )
 
 # Options whose 0 or empty value stands for the architecture's.
@@ -49,8 +61,24 @@ class TrainingSettings(TrainingOptions):
         super().__post_init__()
 
     def broken_rules(self) -> Iterator[str]:
-        """Yield the rules of `RULES` that are broken."""
+        """Yield the rules of `RULES` that are broken, and options that would change nothing."""
         yield from (rule for rule, kept in RULES.items() if not kept(self))
+        default = {item.name: item.default for item in fields(self)}
+        given = [name for name in self.unused if getattr(self, name) != default[name]]
+        if given:
+            options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+            them = "them" if len(given) > 1 else "it"
+            yield (
+                f"{options} would change nothing with --architecture {self.architecture}, leave "
+                f"{them} out"
+            )
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The options that the architecture has no use for."""
+        if self.architecture not in ARCHITECTURES:
+            return ()
+        return OF_PATCHES if self.self_similar else OF_CROPS
 
     @property
     def self_similar(self) -> bool:
@@ -133,6 +161,16 @@ def _layers_match(settings: TrainingSettings) -> bool:
     return len(settings.kernels) == len(settings.strides) == wanted
 
 
+def _patch_edge(settings: TrainingSettings) -> int:
+    """Return the edge, in voxels, of the patch that one descriptor of self-similarity sees."""
+    from cnnmetric.training.networks.architecture import Layer  # of PyTorch, which takes seconds
+    from cnnmetric.training.networks.architecture import receptive_field
+    from cnnmetric.training.networks.self_similarity import FIXED
+
+    learned = map(Layer, settings.channels, settings.kernels, settings.strides)
+    return receptive_field((*FIXED, *learned))
+
+
 def _similarities_known(settings: TrainingSettings) -> bool:
     names = settings.similarities
     known = set(names) <= set(SIMILARITIES) and len(set(names)) == len(names)
@@ -177,11 +215,8 @@ RULES: dict[str, Callable[[TrainingSettings], bool]] = {
     ),
     "--kernels and --strides must have one value more than --channels, or as many for "
     "self-similarity": _layers_match,
-    "--pooling, --loss and --max-stretch are not for --architecture self-similarity": (
-        lambda s: not s.self_similar or (s.loss == "hinge" and not s.pooling and s.max_stretch == 1)
-    ),
-    "--similarities is for --architecture self-similarity": (
-        lambda s: s.self_similar or not s.similarities
+    "--crop-edge must be no shorter than the patch that --kernels and --strides make": (
+        lambda s: not s.self_similar or s.crop_edge >= _patch_edge(s)
     ),
     f"--similarities must be context and any of {', '.join(SIMILARITIES[1:])}, each once": (
         _similarities_known

@@ -6,14 +6,17 @@ from __future__ import annotations
 import math
 from abc import ABC
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.data import Dataset
 
+from cnnmetric.errors import CNNMetricError
 from cnnmetric.training.crop_steps import CropSteps
 from cnnmetric.training.data.material import Material
 from cnnmetric.training.data.resident import ResidentSampler
@@ -54,8 +57,21 @@ class Steps(ABC):
     sampling: str
 
     @abstractmethod
-    def take(self, start: int, request: StopRequest) -> Iterator[Taken]:
+    def take(self, start: int, request: StopRequest) -> Generator[Taken]:
         """Take the steps from this one on, some at a time."""
+
+
+class _Sent(Dataset[Any]):
+    """Batches, or the error by which there is none: PyTorch gives what is raised other words."""
+
+    def __init__(self, sampler: Dataset[Any]) -> None:
+        self._sampler = sampler
+
+    def __getitem__(self, step: int) -> Any:
+        try:
+            return self._sampler[step]
+        except CNNMetricError as error:
+            return type(error)(str(error))  # without traceback, which keeps frames alive
 
 
 class HostSteps(Steps):
@@ -77,18 +93,28 @@ class HostSteps(Steps):
         self._processes = processes
         self._sampler = objective.sampler(materials, settings)
 
-    def take(self, start: int, request: StopRequest) -> Iterator[Taken]:
-        """Take one step at a time."""
+    def take(self, start: int, request: StopRequest) -> Generator[Taken]:
+        """Take one step at a time.
+
+        Raises
+        ------
+        CNNMetricError
+            If a batch cannot be drawn.
+        """
         settings = self._settings
         batches = DataLoader(
-            self._sampler,
+            _Sent(self._sampler),
             batch_size=None,
             sampler=self._processes.steps(start, settings.steps),
             num_workers=settings.workers,
             worker_init_fn=leave_signals,
         )
-        for number, batch in enumerate(unless_stopped(batches, request), start):
-            yield self._step(batch, number, request)
+        # Closed whatever happens: processes that leave signals alone would outlive an error.
+        with closing(unless_stopped(batches, request)) as loaded:
+            for number, batch in enumerate(loaded, start):
+                if isinstance(batch, CNNMetricError):
+                    raise batch
+                yield self._step(batch, number, request)
 
     def _step(self, batch: Any, step: int, request: StopRequest) -> Taken:
         for group in self._optimizer.param_groups:
@@ -116,7 +142,7 @@ class GraphSteps(Steps):
         self._settings = settings
         self._steps = steps
 
-    def take(self, start: int, request: StopRequest) -> Iterator[Taken]:
+    def take(self, start: int, request: StopRequest) -> Generator[Taken]:
         """Take the steps up to the next multiple of `CHUNK` at a time.
 
         So that a run that goes on is validated after the same steps as one that never stopped.

@@ -29,6 +29,8 @@ from cnnmetric.training.networks.similarities import Similarities
 
 # Descriptors much shorter than this are of patches without content; their cosine fades to 0.
 SHORTEST = 0.05
+# Edge and stride of the fixed layers; their channels are of no matter for what a patch sees.
+FIXED = (Layer(1, 2 * NEIGHBOUR + 1, 1), Layer(1, BOX, BOX_STRIDE))
 
 
 class SelfSimilarityNetwork(PatchNetwork):
@@ -69,9 +71,8 @@ class SelfSimilarityNetwork(PatchNetwork):
         self.dimension = dimension
         self.similarities = Similarities(similarities, dimension)
         groups = self.similarities.channels
-        fixed = (Layer(1, 2 * NEIGHBOUR + 1, 1), Layer(sum(groups), BOX, BOX_STRIDE))
-        self.receptive_field = receptive_field((*fixed, *layers))
-        self.stride = stride((*fixed, *layers))
+        self.receptive_field = receptive_field((*FIXED, *layers))
+        self.stride = stride((*FIXED, *layers))
         convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
         self.rectifier = nn.ReLU()
         self.descriptor = Descriptor()
