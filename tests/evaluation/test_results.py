@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,7 @@ def test_settings_are_written_whole_or_not_at_all(
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     settings = {"--labels": "1-50", "--model": "t1t2"}
     Results(tmp_path).check_settings(settings)
+    Results(tmp_path).append(record(1))
     Results(tmp_path).check_settings({**settings, "files of mine": "a"})
     with pytest.raises(SettingsError, match="begun with another files of mine, a, and"):
         Results(tmp_path).check_settings({"files of mine": "b"})
@@ -134,3 +136,12 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         SettingsError, match="begun with another --labels, 1-50, and cannot go on with all"
     ):
         Results(tmp_path).check_settings({**settings, "--labels": "all"})
+
+
+def test_a_folder_without_results_takes_corrected_settings(tmp_path: Path) -> None:
+    Results(tmp_path).check_settings({"--labels": "1-5", "files of mine": "a"})
+    Results(tmp_path).check_settings({"--labels": "1-50"})
+    assert json.loads((tmp_path / "settings.json").read_text()) == {"--labels": "1-50"}
+    Results(tmp_path).append(record(1))
+    with pytest.raises(SettingsError, match="begun with another --labels, 1-50"):
+        Results(tmp_path).check_settings({"--labels": "1-5"})

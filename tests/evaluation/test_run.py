@@ -137,3 +137,38 @@ def test_overlap_before_registration_outlives_the_process(
     one.work(record, tmp_path)
     assert left == [record]
     assert 0.0 < record["before"]["dice"] < 1.0
+
+
+def test_a_baseline_that_is_not_run_is_found_before_the_registrations(
+    jobs: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate("--methods", "mi", "--baseline", "mi+mesk") == 1
+    assert "--baseline mi+mesk has no results and is not run; give one of mi," in (
+        capsys.readouterr().err
+    )
+    assert not jobs
+    assert not (tmp_path / "out").exists()
+    assert evaluate("--methods", "mi") == 0
+    assert evaluate("--methods", "nmi", "--baseline", "mi") == 0
+
+
+def test_parameter_files_that_no_method_is_asked_for_are_told(
+    jobs: list[Job], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate("--methods", "mi", "--own", "mine=own.txt") == 1
+    assert "--own mine would not be run: add mine to --methods" in capsys.readouterr().err
+    assert not jobs
+
+
+def test_methods_on_changed_label_maps_are_not_compared(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate("--methods", "mi") == 0
+    monkeypatch.setitem(OVERLAP["dice_of_label"], "1", 0.5 + 1e-9)
+    assert evaluate("--methods", "mi,nmi") == 0
+    monkeypatch.setitem(OVERLAP["dice_of_label"], "1", 0.4)
+    assert evaluate("--methods", "mi,nmi,cnn") == 1
+    told = capsys.readouterr().err
+    assert "the results of a:T1:a:T2 are not comparable" in told
+    assert "take another --out, or remove the lines of a:T1:a:T2 from results.jsonl" in told
+    assert len(jobs) == 3

@@ -242,3 +242,8 @@ def test_label_names_of_another_form(content: str, tmp_path: Path) -> None:
         figures.read_label_names(file)
     with pytest.raises(DataError, match="cannot read the names"):
         figures.read_label_names(tmp_path / "none.tsv")
+
+
+@pytest.mark.parametrize("number", [3, 10, 20])
+def test_each_method_has_its_colour(number: int) -> None:
+    assert len(set(figures._colours(number))) == number

@@ -2,8 +2,8 @@
 """Registration methods compared on labelled subjects (Section 3.1 of the paper).
 
 In the order in which data flows: `tables` says what to register, `methods` register, `score`
-measures, `job` does one registration from files to a record, `runner` many of them, `results` keeps
-the records, and `summary` and `figures` show them.
+measures, `job` does one registration from files to a record, `registration.batch.runner` many of
+them, `results` keeps the records, and `summary` and `figures` show them.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from cnnmetric.errors import CompatibilityError
 from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation import methods
 from cnnmetric.evaluation.job import Job
 from cnnmetric.evaluation.results import Results
@@ -36,10 +37,13 @@ def run(settings: RunSettings) -> None:
     Raises
     ------
     SettingsError
-        If another run writes to the folder, or it was begun with other settings.
+        If another run writes to the folder, it was begun with other settings, or there will be no
+        results of the baseline.
     """
     registrations = read_registrations(settings.subjects, settings.registrations)
-    jobs = _jobs(settings, registrations, _installed(settings))
+    names = _installed(settings)
+    _check_baseline(settings, names)
+    jobs = _jobs(settings, registrations, names)
     shared = _shared(settings)
     check_folder(settings.out, option="--out")
     with only_run(settings.out):
@@ -155,6 +159,17 @@ def _installed(settings: RunSettings) -> list[str]:
         msg = "none of the methods asked for can be used here; see the messages above"
         raise CompatibilityError(msg)
     return found
+
+
+def _check_baseline(settings: RunSettings, names: Sequence[str]) -> None:
+    """Refuse a baseline that is not run now and was not before, which the table would find last."""
+    there = {*names, *(record["method"] for record in Results(settings.out).records)}
+    if settings.baseline and settings.baseline not in there:
+        msg = (
+            f"--baseline {settings.baseline} has no results and is not run; give one of "
+            f"{', '.join(sorted(there))}, or add it to --methods"
+        )
+        raise SettingsError(msg)
 
 
 def _existing(folder: Path) -> Results:

@@ -235,7 +235,9 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _colours(number: int) -> list[Any]:
-    return [colormaps["tab10"](index % 10) for index in range(number)]
+    """Return colours that can be told apart, of up to 20 methods."""
+    name = "tab10" if number <= 10 else "tab20"
+    return [colormaps[name](index % colormaps[name].N) for index in range(number)]
 
 
 def _cell(row: pd.Series[Any], column: str) -> str:

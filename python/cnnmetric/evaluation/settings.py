@@ -38,7 +38,8 @@ class RunSettings(Settings):
     preset: str = setting("practical", help_text=PRESET_HELP, choices=names.PRESETS)
     own: tuple[str, ...] = setting(
         (),
-        help_text="a method of your own parameter files, as name=first.txt,second.txt",
+        help_text="a method of your own parameter files, as name=first.txt,second.txt; name it in "
+        "--methods, too",
         repeatable=True,
     )
     model: str = setting(
@@ -73,6 +74,9 @@ class RunSettings(Settings):
         for name in self.method_names:
             methods.find(name, self.own)
         parse_labels(self.labels)
+        left_out = [name for name in methods.split_own(self.own) if name not in self.method_names]
+        if left_out:
+            yield f"--own {left_out[0]} would not be run: add {','.join(left_out)} to --methods"
         if not self.method_names:
             yield "--methods names no method"
         if len(set(self.method_names)) < len(self.method_names):

@@ -18,6 +18,8 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.alignment import STEPS
 
 DEFAULT_BASELINE = "mi+mask"
+# Up to which two measurements of the same overlap differ.
+ROUNDING = 1e-6
 NOTE = """Mean (SD) over registrations of the mean over labels. A method that failed leaves images
 as they were: it counts with its overlap before registration. improved: registrations with higher
 Dice than before. folded: share of voxels with det J <= 0. s: seconds of registration. Counted are
@@ -141,13 +143,44 @@ def with_before(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
     It is the same for all methods: one whose process died before it was measured has that of the
     others. Left out are the registrations that no method has it of, whose images cannot be read.
+
+    Raises
+    ------
+    DataError
+        If it is not: images, label maps or tables were changed between two runs.
     """
-    known = {record["registration"]: record["before"] for record in records if "before" in record}
+    known: dict[str, dict[str, Any]] = {}
+    for record in records:
+        if "before" not in record:
+            continue
+        name = record["registration"]
+        first = known.setdefault(name, record)
+        if not _same(first["before"], record["before"]):
+            msg = (
+                f"the results of {name} are not comparable: before registration, its overlap is "
+                f"another one for {record['method']} than for {first['method']}, so label maps or "
+                f"tables were changed in between; take another --out, or remove the lines of "
+                f"{name} from results.jsonl and run it again"
+            )
+            raise DataError(msg)
     return [
-        {"before": known[record["registration"]], **record}
+        {"before": known[record["registration"]]["before"], **record}
         for record in records
         if record["registration"] in known
     ]
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether two overlaps are the same, label by label, up to rounding."""
+
+    def values(overlaps: dict[str, Any]) -> pd.Series[float]:
+        found = {"all": overlaps["dice"], **overlaps.get("dice_of_label", {})}
+        return pd.Series(found, dtype=float)
+
+    first, second = values(one), values(other)
+    return set(first.index) == set(second.index) and np.allclose(
+        first, second[first.index], rtol=0, atol=ROUNDING, equal_nan=True
+    )
 
 
 def in_common(runs: pd.DataFrame) -> pd.DataFrame:

@@ -76,6 +76,8 @@ class Records:
     def check_settings(self, settings: Mapping[str, str]) -> None:
         """Refuse to continue a folder with settings that would make its records incomparable.
 
+        A folder without records takes any: a run that had no result leaves nothing to compare with.
+
         Parameters
         ----------
         settings
@@ -95,6 +97,8 @@ class Records:
             raise DataError(_no_settings(file, str(error))) from error
         if not isinstance(before, dict):
             raise DataError(_no_settings(file, f"it is a {type(before).__name__}"))
+        if not self.records:
+            before = {}
         for name, value in settings.items():
             if before.get(name, value) != value:
                 msg = (
