@@ -125,10 +125,10 @@ def variant_settings(name: str, out: Path) -> TrainingSettings:
     return replace(found, pairs=None) if single else found
 
 
-def with_saved_steps(settings: TrainingSettings) -> TrainingSettings:
-    """Return settings with the number of steps of the checkpoint, which the clock has decided."""
+def as_saved(settings: TrainingSettings) -> TrainingSettings:
+    """Return settings with what the checkpoint has from the clock and from what was packed."""
     saved = torch.load(settings.checkpoint, map_location="cpu", weights_only=True)["settings"]
-    return replace(settings, steps=saved["steps"])
+    return replace(settings, steps=saved["steps"], crop_margin=saved["crop_margin"])
 
 
 def pack(settings: PackSettings) -> None:
@@ -158,19 +158,20 @@ class Run:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.name = name
         self.settings = replace(variant_settings(name, out), **changes)
+        if packed.crop_margin is not None:
+            # The images are those of the folder, whatever the variant's options say.
+            self.settings = replace(self.settings, crop_margin=packed.crop_margin)
         torch.manual_seed(self.settings.seed)
         objective = objective_of(self.settings)
         self.objective = objective
         self.optimizer = objective.optimizer()
         self.progress = Progress(spacing=1.0, hashes={})
         if self.settings.checkpoint.is_file() and not changes:
-            self.settings = with_saved_steps(self.settings)
+            self.settings = as_saved(self.settings)
             self.progress = checkpoint.load(self.settings, objective.network, self.optimizer)
         self.new = self.progress.step == 0
         objective.network.to(device)
-        for state in self.optimizer.state.values():
-            for name, value in state.items():
-                state[name] = value.to(device)
+        checkpoint.to_device(self.optimizer, device)
         options: dict[str, Any] = {"rate": self._rate, "most": CHUNK}
         if isinstance(objective, PatchObjective):
             options["as_products"] = as_products
@@ -369,7 +370,7 @@ def export(settings: ExportSettings) -> None:
     name = settings.checkpoint.name.removesuffix(".checkpoint.pt")
     folder = settings.checkpoint.parent
     training = variant_settings(name.removesuffix(AVERAGES), folder)
-    training = with_saved_steps(replace(training, out=folder / f"{name}.onnx"))
+    training = as_saved(replace(training, out=folder / f"{name}.onnx"))
     objective = objective_of(training)
     progress = checkpoint.load(training, objective.network, objective.optimizer())
     names = replace(training, out=settings.out, record_names=True)

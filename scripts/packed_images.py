@@ -22,6 +22,8 @@ from cnnmetric.training.settings import TrainingSettings
 
 # Grey levels of packed images: with these they are small enough to be brought along.
 LEVELS = 255
+# The level of what is beyond the second image's field of view, NaN when it is read.
+OUTSIDE = 0xFFFF
 
 
 def pack(settings: TrainingSettings, label_maps: Path | None, out: Path) -> None:
@@ -41,7 +43,7 @@ def pack(settings: TrainingSettings, label_maps: Path | None, out: Path) -> None
     index = []
     for number, files in enumerate(read_pairs(settings.pairs, settings.modality_names)):
         pair = load_pair(files, settings)
-        levels = np.rint(np.nan_to_num(pair.images.numpy()) * LEVELS).astype("<u2")
+        levels = _levels(pair.images.numpy())
         _write(out / f"{number}.xz", levels)
         hashes = dict(zip(files.names, map(sha256, files.paths), strict=True))
         about = {"subject": files.subject, "spacing": pair.spacing, "hashes": hashes}
@@ -51,8 +53,17 @@ def pack(settings: TrainingSettings, label_maps: Path | None, out: Path) -> None
         labels = load_label_map(path)
         _write(out / f"labels{number}.xz", labels.astype("<u2"))
         maps.append({"hashes": {path.name: sha256(path)}, "shape": list(labels.shape)})
-    described = {"pairs": index, "label_maps": maps}
+    described = {"pairs": index, "label_maps": maps, "crop_margin": settings.crop_margin}
     (out / "index.json").write_text(json.dumps(described, indent=1))
+
+
+def _levels(images: NDArray[np.float32]) -> NDArray[np.uint16]:
+    levels = np.rint(np.nan_to_num(images) * LEVELS)
+    return np.where(np.isnan(images), OUTSIDE, levels).astype(np.uint16)
+
+
+def _images(levels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return np.where(levels == OUTSIDE, np.float32(np.nan), levels / np.float32(LEVELS))
 
 
 def _write(path: Path, numbers: NDArray[np.uint16]) -> None:
@@ -70,13 +81,17 @@ def _read(path: Path, shape: Sequence[int]) -> NDArray[np.uint16]:
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """What :func:`pack` has written: pairs, label maps, and the SHA-256 of the files of each."""
+    """What :func:`pack` has written: pairs, label maps, and the SHA-256 of the files of each.
+
+    The margin is that of `TrainingSettings.crop_margin`, None where it was not noted.
+    """
 
     folder: Path
     pairs: Sequence[AlignedPair]
     label_maps: Sequence[NDArray[np.int16]]
     pair_hashes: Sequence[dict[str, str]]
     label_hashes: Sequence[dict[str, str]]
+    crop_margin: int | None = None
 
     def materials(self, settings: TrainingSettings) -> list[Material]:
         """Return what a run is trained on.
@@ -138,7 +153,7 @@ def unpack(folder: Path, *, without: Sequence[str] = ()) -> Packed:
     for number, item in enumerate(index["pairs"]):
         if item["subject"] not in without:
             levels = _read(folder / f"{number}.xz", item["shape"])
-            images = torch.from_numpy(levels.astype(np.float32) / LEVELS)
+            images = torch.from_numpy(_images(levels))
             spacing, name = item["spacing"], item["subject"]
             pairs.append(AlignedPair(images=images, spacing=spacing, name=name))
     for number, item in enumerate(index["label_maps"]):
@@ -149,4 +164,5 @@ def unpack(folder: Path, *, without: Sequence[str] = ()) -> Packed:
         label_maps=maps,
         pair_hashes=[item["hashes"] for item in index["pairs"] if item["subject"] not in without],
         label_hashes=[item["hashes"] for item in index["label_maps"]],
+        crop_margin=index.get("crop_margin"),
     )

@@ -15,9 +15,15 @@ import torch
 import gpu_check
 import packed_images
 from cnnmetric import DissimilarityNetwork
+from cnnmetric.training import checkpoint
+from cnnmetric.training.data.pairs import load_pair
+from cnnmetric.training.data.pairs import read_pairs
 from support.training_images import anatomy
+from support.training_images import blobs
 from support.training_images import render
+from support.training_images import settings
 from support.training_images import write_image
+from support.training_images import write_pairs
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "gpu_check.py"
 # Small, and with the options of the base; descriptors, also without pairs.
@@ -127,6 +133,29 @@ def test_training_needs_no_itk(packed: Path, tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert "--minutes" in ended.stdout
+
+
+def test_what_is_beyond_the_second_image_stays_so(tmp_path: Path) -> None:
+    """Black there, the network would learn that anatomy belongs to nothing."""
+    table = write_pairs(tmp_path, count=1, shape=(14, 15, 16))
+    write_image(tmp_path / "0_T2.nii.gz", blobs((14, 15, 8)), spacing=[1.5] * 3)
+    chosen = settings(tmp_path, crop_margin=2)
+    packed_images.pack(chosen, None, tmp_path / "gpu")
+    found = packed_images.unpack(tmp_path / "gpu").pairs[0].images
+    (files,) = read_pairs(table, ("T1", "T2"))
+    expected = load_pair(files, chosen).images
+    assert expected.isnan().any()
+    assert torch.equal(found.isnan(), expected.isnan())
+    torch.testing.assert_close(found, expected, equal_nan=True, atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_records_have_the_margin_of_what_was_packed(packed: Path, tmp_path: Path) -> None:
+    run = gpu_check.Run("fine", tmp_path, packed_images.unpack(packed))
+    assert run.settings.crop_margin == 16
+    run.plan(2, 1.0)
+    checkpoint.save(run.settings, run.objective.network, run.optimizer, run.progress)
+    again = gpu_check.variant_settings("fine", tmp_path)
+    assert (again.crop_margin, gpu_check.as_saved(again).crop_margin) == (12, 16)
 
 
 def test_what_there_is_not_is_named(packed: Path, tmp_path: Path) -> None:
