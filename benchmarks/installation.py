@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,11 @@ class InstallationSettings(Settings):
     inputs: tuple[Path, ...] = setting(
         (), help_text="the wheel, the fixed T1 image, the moving T2 image", positional=True
     )
+
+    def broken_rules(self) -> Iterator[str]:
+        """Check the number of files."""
+        if len(self.inputs) != 3:
+            yield f"three files are needed, the wheel and two images, not {len(self.inputs)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ import pstats
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ class RegistrationCostSettings(Settings):
     )
     fixed_modality: str = setting("T1", help_text="what the fixed image shows")
     model: str = setting(DEFAULT_MODEL, help_text="a name or an .onnx file")
+
+    def broken_rules(self) -> Iterator[str]:
+        """Check the number of images."""
+        if len(self.images) != 2:
+            yield f"two images are needed, the fixed and the moving one, not {len(self.images)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -43,11 +43,14 @@ from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.grid import choose_grid
 from cnnmetric.types import Image
 from shared import append_row
+from shared import check_made_with
+from shared import dice_table
 from shared import read_rows
-from shared import table_head
-from shared import table_row
 
-COLUMNS = ("registration", "variant", "iterations", "dice", "folded", "seconds")
+COLUMNS = (
+    *("registration", "variant", "iterations", "dice", "folded", "seconds"),
+    *("labels", "seed"),
+)
 _CYCLE = 4  # iterations after which the places of the patch grid come round
 
 
@@ -80,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(settings: IterationsSettings) -> None:
     """Run what has no result yet, and print the table."""
     rows = read_rows(settings.out)
+    check_made_with(settings.out, rows, _shared(settings))
     variants = [*settings.iterations, *(f"{share:g}" for share in settings.tolerances)]
     done = {(row["registration"], row["variant"]) for row in rows}
     registrations = read_registrations(settings.subjects, settings.registrations)
@@ -90,22 +94,19 @@ def run(settings: IterationsSettings) -> None:
             for variant in missing:
                 rows.append(study.row(variant))
                 append_row(settings.out, COLUMNS, rows[-1])
-    print(table_head(("iterations", "n", "Dice, mean (SD)", "folded", "s of the field"), texts=1))
     names = {registration.name for registration in registrations}  # the file may hold others, too
-    for variant in variants:
-        of_variant = [
-            row for row in rows if row["variant"] == variant and row["registration"] in names
-        ]
-        dice = [float(row["dice"]) for row in of_variant]
-        deviation = f" ({np.std(dice, ddof=1):.4f})" if len(dice) > 1 else ""
-        cells = (
-            variant,
-            str(len(dice)),
-            f"{np.mean(dice):.4f}{deviation}",
-            f"{np.mean([float(row['folded']) for row in of_variant]):.2%}",
-            f"{np.mean([float(row['seconds']) for row in of_variant]):.0f}",
+    groups = [
+        (
+            (variant,),
+            [row for row in rows if row["variant"] == variant and row["registration"] in names],
         )
-        print(table_row(cells))
+        for variant in variants
+    ]
+    print(dice_table(("iterations",), groups, seconds="s of the field"))
+
+
+def _shared(settings: IterationsSettings) -> dict[str, Any]:
+    return {"labels": settings.labels, "seed": settings.seed}
 
 
 class _Study:
@@ -152,6 +153,7 @@ class _Study:
             "dice": round(found["dice"], 5),
             "folded": round(found["folded"], 6),
             "seconds": round(seconds, 1),
+            **_shared(self._settings),
         }
 
     def _iterations(self, variant: str) -> list[int]:

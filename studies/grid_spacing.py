@@ -18,7 +18,6 @@ from typing import Any
 from typing import Literal
 
 import itk
-import numpy as np
 
 import cnnmetric
 from cnnmetric.command_line import Settings
@@ -34,11 +33,14 @@ from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.registration.grid import choose_grid
 from shared import append_row
+from shared import check_made_with
+from shared import dice_table
 from shared import read_rows
-from shared import table_head
-from shared import table_row
 
-COLUMNS = ("registration", "deformation", "spacing", "rule", "dice", "folded", "seconds")
+COLUMNS = (
+    *("registration", "deformation", "spacing", "rule", "dice", "folded", "seconds"),
+    *("labels", "seed"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(settings: GridSettings) -> None:
     """Run what has no result yet, and print the table."""
     rows = read_rows(settings.out)
+    check_made_with(settings.out, rows, _shared(settings))
     done = {(row["registration"], row["deformation"], float(row["spacing"])) for row in rows}
     registrations = read_registrations(settings.subjects, settings.registrations)
     for registration in registrations:
@@ -87,20 +90,16 @@ def run(settings: GridSettings) -> None:
     _print_table(settings.spacings, shown)
 
 
+def _shared(settings: GridSettings) -> dict[str, Any]:
+    return {"labels": settings.labels, "seed": settings.seed}
+
+
 def _print_table(spacings: Sequence[float], rows: Sequence[dict[str, Any]]) -> None:
-    print(table_head(("spacing, mm", "n", "Dice, mean (SD)", "folded", "s"), texts=1))
-    for spacing in spacings:
-        of_spacing = [row for row in rows if float(row["spacing"]) == spacing]
-        dice = [float(row["dice"]) for row in of_spacing]
-        deviation = f" ({np.std(dice, ddof=1):.4f})" if len(dice) > 1 else ""
-        cells = (
-            f"{spacing:g}",
-            str(len(dice)),
-            f"{np.mean(dice):.4f}{deviation}",
-            f"{np.mean([float(row['folded']) for row in of_spacing]):.2%}",
-            f"{np.mean([float(row['seconds']) for row in of_spacing]):.0f}",
-        )
-        print(table_row(cells))
+    groups = [
+        ((f"{spacing:g}",), [row for row in rows if float(row["spacing"]) == spacing])
+        for spacing in spacings
+    ]
+    print(dice_table(("spacing, mm",), groups))
     chosen = sorted({str(row["rule"]) for row in rows})
     print(f"\nThe rule chooses {' or '.join(chosen)} mm.")
 
@@ -129,6 +128,7 @@ def _row(settings: GridSettings, registration: Registration, spacing: float) -> 
         "dice": round(found["dice"], 5),
         "folded": round(found["folded"], 6),
         "seconds": found["seconds"],
+        **_shared(settings),
     }
 
 

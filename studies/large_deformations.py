@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import sys
 import time
+import zlib
+from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +39,14 @@ from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
 from cnnmetric.images import warping
 from shared import append_row
+from shared import check_made_with
+from shared import dice_table
 from shared import read_rows
-from shared import table_head
-from shared import table_row
 
-COLUMNS = ("registration", "amplitude", "search", "dice", "folded", "seconds")
+COLUMNS = (
+    *("registration", "amplitude", "search", "dice", "folded", "seconds"),
+    *("labels", "seed", "width"),
+)
 SEARCHES = {"no": None, "yes": cnnmetric.DiscreteSearch()}
 
 
@@ -74,37 +79,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(settings: LargeSettings) -> None:
     """Run what has no result yet, and print the table."""
     rows = read_rows(settings.out)
-    done = {(row["registration"], float(row["amplitude"])) for row in rows}
-    for registration in read_registrations(settings.subjects, settings.registrations):
-        missing = [a for a in settings.amplitudes if (registration.name, a) not in done]
+    check_made_with(settings.out, rows, _shared(settings))
+    done = {(row["registration"], float(row["amplitude"]), row["search"]) for row in rows}
+    variants = [(amplitude, search) for amplitude in settings.amplitudes for search in SEARCHES]
+    registrations = read_registrations(settings.subjects, settings.registrations)
+    for registration in registrations:
+        missing = [variant for variant in variants if (registration.name, *variant) not in done]
         if missing:
             for row in _rows(settings, registration, missing):
                 rows.append(row)
                 append_row(settings.out, COLUMNS, row)
-    print(table_head(("largest, mm", "search", "n", "Dice, mean (SD)", "folded", "s"), texts=2))
-    for amplitude in settings.amplitudes:
-        for search in SEARCHES:
-            of_both = [
+    names = {registration.name for registration in registrations}  # the file may hold others, too
+    groups = [
+        (
+            (f"{amplitude:g}", search),
+            [
                 row
                 for row in rows
-                if float(row["amplitude"]) == amplitude and row["search"] == search
-            ]
-            dice = [float(row["dice"]) for row in of_both]
-            deviation = f" ({np.std(dice, ddof=1):.4f})" if len(dice) > 1 else ""
-            cells = (
-                f"{amplitude:g}",
-                search,
-                str(len(dice)),
-                f"{np.mean(dice):.4f}{deviation}",
-                f"{np.mean([float(row['folded']) for row in of_both]):.2%}",
-                f"{np.mean([float(row['seconds']) for row in of_both]):.0f}",
-            )
-            print(table_row(cells))
+                if (float(row["amplitude"]), row["search"]) == (amplitude, search)
+                and row["registration"] in names
+            ],
+        )
+        for amplitude, search in variants
+    ]
+    print(dice_table(("largest, mm", "search"), groups))
+
+
+def _shared(settings: LargeSettings) -> dict[str, Any]:
+    return {"labels": settings.labels, "seed": settings.seed, "width": settings.width}
 
 
 def _rows(
-    settings: LargeSettings, registration: Registration, amplitudes: Sequence[float]
-) -> list[dict[str, Any]]:
+    settings: LargeSettings, registration: Registration, variants: Sequence[tuple[float, str]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the row of every largest length with and without a search, as soon as it is there."""
     pair = read_pair(registration)
     linear = cnnmetric.register(
         pair.fixed,
@@ -114,40 +122,37 @@ def _rows(
         threads=settings.threads,
         seed=settings.seed,
     )
-    found = []
-    for amplitude in amplitudes:
-        away = random_deformation(pair.fixed, amplitude, settings.width, settings.seed)
-        initial = warping.composite_transform([linear.transform, away], 3)
-        for name, search in SEARCHES.items():
-            started = time.process_time()
-            field = cnnmetric.register_displacement_field(
-                pair.fixed,
-                pair.moving,
-                initial=initial,
-                fixed_modality=registration.fixed_modality,
-                search=search,
-                number_of_threads=settings.threads,
-                seed=settings.seed,
-            )
-            seconds = time.process_time() - started
-            alignment = Alignment(
-                step="deformable", displacement=itk.array_from_image(field), seconds=seconds
-            )
-            scores = score(pair, alignment, parse_labels(settings.labels))
-            found.append(
-                {
-                    "registration": registration.name,
-                    "amplitude": amplitude,
-                    "search": name,
-                    "dice": round(scores["dice"], 5),
-                    "folded": round(scores["folded"], 6),
-                    "seconds": round(seconds, 1),
-                }
-            )
-    return found
+    # By the name, as the place in a table may change from run to run.
+    seed = [settings.seed, zlib.crc32(registration.name.encode())]
+    for amplitude, name in variants:
+        away = random_deformation(pair.fixed, amplitude, settings.width, seed)
+        started = time.process_time()
+        field = cnnmetric.register_displacement_field(
+            pair.fixed,
+            pair.moving,
+            initial=warping.composite_transform([linear.transform, away], 3),
+            fixed_modality=registration.fixed_modality,
+            search=SEARCHES[name],
+            number_of_threads=settings.threads,
+            seed=settings.seed,
+        )
+        seconds = time.process_time() - started
+        alignment = Alignment(
+            step="deformable", displacement=itk.array_from_image(field), seconds=seconds
+        )
+        scores = score(pair, alignment, parse_labels(settings.labels))
+        yield {
+            "registration": registration.name,
+            "amplitude": amplitude,
+            "search": name,
+            "dice": round(scores["dice"], 5),
+            "folded": round(scores["folded"], 6),
+            "seconds": round(seconds, 1),
+            **_shared(settings),
+        }
 
 
-def random_deformation(fixed: Any, amplitude: float, width: float, seed: int) -> Any:
+def random_deformation(fixed: Any, amplitude: float, width: float, seed: Sequence[int]) -> Any:
     """Return a transform of smooth random displacements, of which the longest is `amplitude`."""
     shape = itk.array_view_from_image(fixed).shape
     sigma = width / np.array(fixed.GetSpacing())[::-1]

@@ -3,8 +3,9 @@
 
     python studies/paper_experiments.py DATA --out folder
 
-trains one network for each file of options in ``studies/options/``, exports the first one at other
-grid strides, registers the development set of DATA by all of them, and prints a table. All start
+trains one network for each variant, by the options that its files in ``studies/options/`` add to
+those of the base, or by those alone that stand alone; exports the base at other grid strides,
+registers the development set of DATA by all of them, and prints a table. All start
 from the same similarity transforms, those of the shipped model, and deform by a displacement field
 with voxels of 2 mm. The same command goes on where an earlier run stopped.
 """
@@ -66,7 +67,8 @@ BASE = "base"
 SHARED = OPTIONS / f"{BASE}.txt"
 # Files of options that are added to those of the base, in the order of the table.
 ADDED = ("k3", "k6", "cross-entropy", "pseudo-siamese", "pooling", "near-misses", "anatomy")
-ALONE = "self-similarity-k3"
+# Files that are not added to the base: what their name begins with has other options throughout.
+ALONE = ("any", "any-single", "base", "fine", "full", "self-similarity-k3")
 STRIDES = (2, 8)
 # Not trained here, for comparison.
 SHIPPED = ("t1t2", "t1t2-fast", "t1t2-fine")
@@ -81,8 +83,9 @@ class ExperimentSettings(Settings):
     data: Path = setting(positional=True, help_text="folder with train/pairs.csv and dev/alberts")
     out: Path = setting(help_text="folder of networks and results")
     variants: tuple[str, ...] = setting(
-        (BASE, *ADDED, ALONE, *(f"stride-{s}" for s in STRIDES), *SHIPPED),
-        help_text="which ones; cross-entropy+anatomy, say, adds the options of both to the base",
+        (BASE, *ADDED, "self-similarity-k3", *(f"stride-{s}" for s in STRIDES), *SHIPPED),
+        help_text="which ones; cross-entropy+anatomy, say, adds the options of both to the base, "
+        "and fine+wider those of the second to the first, which stands alone",
     )
     registrations: Path | None = setting(
         None, help_text="table of registrations, by default all of the development set"
@@ -236,7 +239,7 @@ def _training_options(settings: ExperimentSettings, name: str) -> list[object]:
         known = ", ".join(sorted(file.stem for file in OPTIONS.glob("*.txt")))
         msg = f"--variants {name}: there is no {unknown[0]!r} in {OPTIONS}; there are {known}"
         raise SettingsError(msg)
-    if name not in (BASE, ALONE):
+    if name.split("+")[0] not in ALONE:
         files.insert(0, SHARED)
     return [pairs, "--modalities", "T1,T2", "--out", model, *(f"@{file}" for file in files)]
 

@@ -10,7 +10,6 @@ goes on where it was. The limits in `cnnmetric/report/judgement.py` are chosen o
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -29,12 +28,15 @@ from cnnmetric.command_line import parser_for
 from cnnmetric.command_line import run_command
 from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
+from cnnmetric.errors import DataError
+from cnnmetric.files.tables import read_table
 from cnnmetric.images.arrays import image_like
 from cnnmetric.images.files import read_image
 from cnnmetric.report.quality import Quality
 from cnnmetric.types import Deformation
 from cnnmetric.types import Image
 from shared import append_row
+from shared import read_rows
 
 COLUMNS = (
     *("case", "model", "deformation", "before", "value", "rise", "agreement", "overlap"),
@@ -171,11 +173,8 @@ def row_of(name: str, quality: Quality, settings: QualitySettings) -> dict[str, 
 
 def run(settings: QualitySettings) -> None:
     """Run what has no row yet."""
-    done = set()
-    if settings.out.exists():
-        with settings.out.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        done = {(row["case"], row["model"], row["deformation"]) for row in rows}
+    rows = read_rows(settings.out)
+    done = {(row["case"], row["model"], row["deformation"]) for row in rows}
     subjects = _subjects(settings.subjects)
     for name, make in cases(subjects):
         wanted = name.startswith(settings.only)
@@ -196,9 +195,18 @@ def run(settings: QualitySettings) -> None:
 
 
 def _subjects(table: Path) -> list[dict[str, Path]]:
-    with table.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return [{name: table.parent / row[name] for name in ("T1", "T2")} for row in rows]
+    """Return the images of all subjects that have both."""
+    both = ("T1", "T2")
+    rows = read_table(table, role="subjects", columns=both)
+    found = [
+        {name: table.parent / row[name] for name in both}
+        for row in rows
+        if all(row[name] for name in both)
+    ]
+    if len(found) < 2:
+        msg = f"{table} has T1 and T2 of {len(found)} subjects; two or more are needed"
+        raise DataError(msg)
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ import itk
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnmetric.errors import SettingsError
 from cnnmetric.evaluation.alignment import Alignment
 from cnnmetric.evaluation.methods import Method
 from cnnmetric.evaluation.methods import Task
@@ -82,13 +83,73 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
 
 
 def append_row(file: Path, columns: Sequence[str], row: Mapping[str, Any]) -> None:
-    """Append a row to a table of results, which begins with its columns."""
-    new = not file.is_file()
+    """Append a row to a table of results, which begins with its columns; it takes no others."""
+    there = []
+    if file.is_file():
+        with file.open(newline="", encoding="utf-8") as stream:
+            there = next(csv.reader(stream), [])
     with file.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns)
-        if new:
+        writer = csv.DictWriter(stream, there or columns, extrasaction="ignore")
+        if not there:
             writer.writeheader()
         writer.writerow(row)
+
+
+def check_made_with(
+    file: Path, rows: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> None:
+    """Refuse to go on with a table of results that was made with other settings.
+
+    A table without columns of these names is taken as it is.
+
+    Parameters
+    ----------
+    file, rows
+        The table and what is in it.
+    settings
+        Values by the names of options, which are the columns' names.
+
+    Raises
+    ------
+    SettingsError
+        If a row has another value.
+    """
+    for row in rows:
+        for name, value in settings.items():
+            if row.get(name) not in (None, "", str(value)):
+                msg = (
+                    f"{file} holds results with --{name} {row[name]}, and --{name} is {value}: "
+                    "they would not be comparable; give the same, or another --out"
+                )
+                raise SettingsError(msg)
+
+
+def dice_table(
+    names: Sequence[str],
+    groups: Iterable[tuple[Sequence[str], Sequence[Mapping[str, Any]]]],
+    *,
+    seconds: str = "s",
+) -> str:
+    """Return a table with a line for each group of results: their number, Dice, folding, time.
+
+    Parameters
+    ----------
+    names
+        Of the columns that tell groups apart.
+    groups
+        The cells of these columns, and the rows with ``dice``, ``folded`` and ``seconds``.
+    seconds
+        What the last column is called.
+    """
+    lines = [table_head((*names, "n", "Dice, mean (SD)", "folded", seconds), texts=len(names))]
+    for cells, rows in groups:
+        dice, folded, time = (
+            [float(row[column]) for row in rows] for column in ("dice", "folded", "seconds")
+        )
+        deviation = f" ({np.std(dice, ddof=1):.4f})" if len(dice) > 1 else ""
+        numbers = (f"{np.mean(dice):.4f}{deviation}", f"{np.mean(folded):.2%}")
+        lines.append(table_row((*cells, str(len(dice)), *numbers, f"{np.mean(time):.0f}")))
+    return "\n".join(lines)
 
 
 def write_labels(labels: NDArray[np.int16], like: Image, file: Path) -> None:

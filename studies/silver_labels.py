@@ -18,7 +18,6 @@ ones.
 
 from __future__ import annotations
 
-import csv
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -36,6 +35,7 @@ from cnnmetric.command_line import setting
 from cnnmetric.command_line import settings_from
 from cnnmetric.errors import DataError
 from cnnmetric.evaluation.methods.program import call
+from cnnmetric.files.tables import read_table
 from shared import write_labels
 from shared import write_table
 
@@ -62,13 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(settings: SilverSettings) -> None:
     """Write label maps and tables; label maps that are there stay."""
-    with settings.pairs.open(encoding="utf-8", newline="") as stream:
-        known = {row["subject"]: row for row in csv.DictReader(stream)}
+    rows = read_table(settings.pairs, role="pairs", columns=("subject", "T1"))
+    known = {row["subject"]: row for row in rows}
     missing = [name for name in settings.subjects if name not in known]
     if missing:
         msg = f"{settings.pairs} has no subject {', '.join(missing)}; it has {', '.join(known)}"
         raise DataError(msg)
     modality = settings.modality
+    without = [name for name in settings.subjects if not known[name]["T1"]]
+    if without:
+        msg = f"{settings.pairs} has no T1 of {', '.join(without)}; leave them out of --subjects"
+        raise DataError(msg)
     without = [name for name in settings.subjects if not known[name].get(modality)]
     if without:
         msg = (
@@ -82,7 +86,7 @@ def run(settings: SilverSettings) -> None:
         raise DataError(msg)
     voters, test = atlases[: settings.voters], atlases[settings.voters : needed]
     settings.out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    listed: list[list[object]] = []
     for name in settings.subjects:
         row, folder = known[name], settings.pairs.parent.resolve()
         labels = (settings.out / f"{name}-labels.nii.gz").resolve()
@@ -90,9 +94,9 @@ def run(settings: SilverSettings) -> None:
             votes = [_carried(folder / row["T1"], atlas, settings.threads) for atlas in voters]
             write_labels(majority(votes), itk.imread(str(folder / row["T1"]), itk.F), labels)
         print(f"{name}: {labels}", flush=True)
-        rows.append([name, folder / row["T1"], folder / row[modality], labels])
-    rows += [[atlas.name, atlas / "T1.nii.gz", "", atlas / "labels.nii.gz"] for atlas in test]
-    write_table(settings.out / "subjects.csv", ["subject", "T1", modality, "labels"], rows)
+        listed.append([name, folder / row["T1"], folder / row[modality], labels])
+    listed += [[atlas.name, atlas / "T1.nii.gz", "", atlas / "labels.nii.gz"] for atlas in test]
+    write_table(settings.out / "subjects.csv", ["subject", "T1", modality, "labels"], listed)
     write_table(
         settings.out / "registrations.csv",
         ["fixed_subject", "fixed_modality", "moving_subject", "moving_modality"],

@@ -14,6 +14,11 @@ import pytest
 
 import field_iterations
 import grid_spacing
+import large_deformations
+import quality
+import silver_labels
+from cnnmetric.errors import DataError
+from cnnmetric.errors import SettingsError
 from cnnmetric.registration.field_level import levels_for
 from shared import append_row
 from shared import read_rows
@@ -135,3 +140,132 @@ def test_the_table_of_spacings_is_of_what_was_asked_for(
         printed = capsys.readouterr().out
         assert f"| 1 | 1 | {of_dice} | 0.00% | 1 |" in printed
         assert f"The rule chooses {of_rule} mm." in printed
+
+
+class FakeFields:
+    """Stands for the registrations of `large_deformations`, of which one may fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = 100
+        self.seeds: list[Any] = []
+        self.names = list(_NAMES)
+        field = itk.image_from_array(np.zeros((2, 2, 2, 3), np.float32), is_vector=True)
+
+        def register_field(*_: Any, **__: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return field
+
+        def deformation(*arguments: Any) -> None:
+            self.seeds.append(arguments[-1])
+
+        for name, value in {
+            "read_registrations": lambda *_: [
+                SimpleNamespace(name=one, fixed_modality="T1") for one in self.names
+            ],
+            "read_pair": lambda _: SimpleNamespace(fixed=None, moving=None),
+            "random_deformation": deformation,
+            "warping": SimpleNamespace(composite_transform=lambda *_: None),
+            "score": lambda *_: {"dice": 0.5, "folded": 0.0},
+            "cnnmetric": SimpleNamespace(
+                register=lambda *_, **__: SimpleNamespace(transform=None),
+                register_displacement_field=register_field,
+            ),
+        }.items():
+            monkeypatch.setattr(large_deformations, name, value)
+
+
+@pytest.fixture
+def fields(monkeypatch: pytest.MonkeyPatch) -> FakeFields:
+    return FakeFields(monkeypatch)
+
+
+def large_settings(out: Path, **others: Any) -> large_deformations.LargeSettings:
+    options: dict[str, Any] = {"amplitudes": (5.0,)} | others
+    return large_deformations.LargeSettings(
+        subjects=Path("s.csv"), registrations=Path("r.csv"), out=out, **options
+    )
+
+
+def test_each_row_of_large_deformations_is_kept_at_once(tmp_path: Path, fields: FakeFields) -> None:
+    out = tmp_path / "out.csv"
+    fields.left = 1
+    with pytest.raises(KeyboardInterrupt):
+        large_deformations.run(large_settings(out))
+    assert [row["search"] for row in read_rows(out)] == ["no"]
+    fields.left = 100
+    large_deformations.run(large_settings(out))
+    found = [(row["registration"], row["search"]) for row in read_rows(out)]
+    assert found == [(name, search) for name in _NAMES for search in ("no", "yes")]
+    assert fields.left == 97
+
+
+def test_each_registration_is_deformed_otherwise(tmp_path: Path, fields: FakeFields) -> None:
+    large_deformations.run(large_settings(tmp_path / "out.csv"))
+    first, second = ([tuple(seed) for seed in fields.seeds[n : n + 2]] for n in (0, 2))
+    assert first[0] == first[1] != second[0] == second[1]
+    fields.names.reverse()
+    large_deformations.run(large_settings(tmp_path / "other.csv"))
+    assert tuple(fields.seeds[4]) == second[0]
+
+
+@pytest.mark.usefixtures("fields")
+def test_the_table_of_large_deformations_is_of_the_registrations_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also of a table without the columns of the settings, which goes on without them."""
+    out = tmp_path / "out.csv"
+    out.write_text(
+        "registration,amplitude,search,dice,folded,seconds\nother:T1:b:T2,5.0,no,0.9,0,1\n"
+    )
+    large_deformations.run(large_settings(out))
+    assert "| 5 | no | 2 | 0.5000 (0.0000) | 0.00% | 0 |" in capsys.readouterr().out
+    assert len(read_rows(out)) == 5
+
+
+@pytest.mark.usefixtures("fields")
+def test_other_settings_than_those_of_the_rows_are_refused(
+    tmp_path: Path, registrations: FakeRegistrations
+) -> None:
+    out = tmp_path / "large.csv"
+    large_deformations.run(large_settings(out))
+    for changes in ({"seed": 2}, {"labels": "1-50"}, {"width": 10.0}):
+        with pytest.raises(SettingsError, match=f"holds results with --{next(iter(changes))} "):
+            large_deformations.run(large_settings(out, **changes))
+    out = tmp_path / "iterations.csv"
+    field_iterations.run(iterations_settings(out))
+    for changes in ({"seed": 2}, {"labels": "1-50"}):
+        with pytest.raises(SettingsError, match=f"holds results with --{next(iter(changes))} "):
+            field_iterations.run(iterations_settings(out, **changes))
+    out = tmp_path / "grid.csv"
+    append_row(out, grid_spacing.COLUMNS, {"registration": "a", "labels": "all", "seed": 1})
+    given = grid_spacing.GridSettings(
+        subjects=Path("s.csv"), registrations=Path("r.csv"), out=out, seed=2
+    )
+    with pytest.raises(SettingsError, match=r"grid\.csv holds results with --seed 1, and --seed"):
+        grid_spacing.run(given)
+    assert registrations.linear == 1
+
+
+def test_subjects_of_quality_are_those_with_both_images(tmp_path: Path) -> None:
+    table = tmp_path / "subjects.csv"
+    rows = "subject,T1,T2\na,a1.nii,a2.nii\nb,b1.nii,\n"
+    table.write_text(rows, encoding="utf-8-sig")  # as spreadsheets write it
+    with pytest.raises(DataError, match="has T1 and T2 of 1 subjects; two or more are needed"):
+        quality._subjects(table)
+    table.write_text(rows + "c,c1.nii,c2.nii\n", encoding="utf-8-sig")
+    assert quality._subjects(table)[1] == {"T1": tmp_path / "c1.nii", "T2": tmp_path / "c2.nii"}
+
+
+def test_silver_labels_reads_tables_of_spreadsheets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "pairs.csv"
+    words = [str(table), str(tmp_path), "--subjects", "a", "--out", str(tmp_path)]
+    table.write_text("subject,T1,T2\na,,a2.nii\n", encoding="utf-8-sig")
+    assert silver_labels.main(words) == 1
+    assert "pairs.csv has no T1 of a; leave" in capsys.readouterr().err
+    table.write_text("name,T1,T2\na,a1.nii,a2.nii\n")
+    assert silver_labels.main(words) == 1
+    assert "pairs.csv has no column subject" in capsys.readouterr().err

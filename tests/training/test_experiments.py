@@ -16,11 +16,13 @@ from cnnmetric.command_line import settings_from
 from cnnmetric.training.objectives import objective_of
 from cnnmetric.training.settings import FREE_ON_RESUME
 from cnnmetric.training.settings import TrainingSettings
+from paper_experiments import ALONE
+from paper_experiments import ExperimentSettings
+from paper_experiments import training_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "studies" / "options"
 MODELS = sorted(file.stem for file in (ROOT / "models").glob("*.onnx"))
-ALONE = ("any", "any-single", "base", "fine", "full", "self-similarity-k3")
 OF_FINE = ("field-23", "five", "largest", "long", "remap", "wider")
 VARIANTS = sorted({file.stem for file in FOLDER.glob("*.txt")}.difference(ALONE + OF_FINE))
 
@@ -83,6 +85,23 @@ def test_a_variant_of_the_default_differs_in_what_it_is_named_after(name: str) -
         for names in (("full",), ("fine", "largest"))
     ]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("variant", "files"),
+    [
+        *((name, [name]) for name in ALONE),
+        ("fine+wider", ["fine", "wider"]),
+        ("full+anatomy", ["full", "anatomy"]),
+        ("anatomy", ["base", "anatomy"]),
+        ("cross-entropy+anatomy", ["base", "cross-entropy", "anatomy"]),
+    ],
+)
+def test_only_variants_of_the_base_have_its_options(
+    variant: str, files: list[str], tmp_path: Path
+) -> None:
+    found = training_settings(ExperimentSettings(data=tmp_path, out=tmp_path), variant)
+    assert found.as_record() == read(*files).as_record() | {"out": f"{variant}.onnx"}
 
 
 def test_the_default_is_that_of_the_card() -> None:
@@ -152,6 +171,7 @@ def test_three_pairs_are_all_that_is_different_from_the_shipped_model() -> None:
             ["{}", "--subjects", "a", "--modality", "PD", "--out", "{}"],
             ["pairs.csv has no PD of a; choose another --modality"],
         ),
+        ("quality.py", ["--out", "{}/out.csv"], ["pairs.csv has no column T2; its columns are"]),
     ],
 )
 def test_what_there_is_not_is_named(
@@ -163,7 +183,7 @@ def test_what_there_is_not_is_named(
 ) -> None:
     table = tmp_path / "pairs.csv"
     table.write_text("subject,T1,PD\na,a.nii.gz,\n")
-    first = table if script.endswith("_labels.py") else tmp_path
+    first = tmp_path if script in ("paper_experiments.py", "parameter_changes.py") else table
     given = [str(first), *(word.format(tmp_path) for word in words)]
     # In this process: another one would load ITK for each of them.
     assert import_module(script.removesuffix(".py")).main(given) == 1
