@@ -88,7 +88,7 @@ def test_decimal_comma(when: str, german: dict[str, str], small_model: Path) -> 
     assert lines[0] == "model 1.0 0.0 1.0"
     assert "grid spacing 1.25 mm" in lines[1]
     assert "grid spacing 1.25 mm" in lines[2]
-    assert "grid spacing of 3.25 mm needs 55.25 mm" in lines[3]
+    assert "grid spacing of 3.25 mm needs 52 mm" in lines[3]
 
     image = itk.image_from_array(np.random.default_rng(0).random((40, 40, 40)).astype(np.float32))
     settings = parameters(small_model, CNNMetricGridSpacing="1.25", CNNMetricNumberOfThreads="1")

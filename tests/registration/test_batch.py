@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from cnnmetric.registration.batch import model
 from cnnmetric.registration.batch import runner
 from cnnmetric.registration.batch.lock import LOCK
 from cnnmetric.registration.batch.lock import only_run
+from cnnmetric.registration.cohort.job import PairJob
 
 FINISHED = {"name": "x", "failure": None, "finished": "today"}
 WITH_LOCK = "import fcntl, sys; file = open(sys.argv[1], 'r+'); fcntl.flock(file, fcntl.LOCK_EX)"
@@ -205,7 +208,10 @@ def test_a_cohort_refuses_another_model_at_the_same_path(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner, "run_all", lambda *_, **__: (_ for _ in ()))
+    def fail(jobs: Sequence[PairJob], **_: object) -> Iterator[dict[str, Any]]:
+        yield from ({**job.empty_record(), "failure": "stopped"} for job in jobs)
+
+    monkeypatch.setattr(runner, "run_all", fail)
     own = tmp_path / "own.onnx"
     own.write_bytes(difference_model.read_bytes())
     cnnmetric.register_cohort(table, tmp_path / "out", model=own)
