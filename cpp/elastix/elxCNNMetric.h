@@ -22,8 +22,8 @@ namespace elastix
  * \parameter Metric: Select this metric as follows:\n
  *    <tt>(Metric "CNNMetric")</tt>
  * \parameter CNNMetricModel: name of an installed model, or path of an .onnx file.\n
- *    <tt>(CNNMetricModel "t1t2-fine")</tt>\n
- *    The default is "t1t2-fine".
+ *    <tt>(CNNMetricModel "any")</tt>\n
+ *    The default is "any".
  * \parameter CNNMetricFixedModality: which of the model's two modalities the fixed image is.\n
  *    <tt>(CNNMetricFixedModality "T1")</tt>\n
  *    The default is the model's first modality.

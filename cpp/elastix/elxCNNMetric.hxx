@@ -215,7 +215,7 @@ CNNMetric<TElastix>::ReadSettings(const unsigned int level) const
     return count ? std::optional<unsigned int>(*count) : std::nullopt;
   };
 
-  settings.modelPath = cnnmetric::FindModel(Read<std::string>("CNNMetricModel", level).value_or("t1t2-fine"));
+  settings.modelPath = cnnmetric::FindModel(Read<std::string>("CNNMetricModel", level).value_or("any"));
   settings.fixedModality = Read<std::string>("CNNMetricFixedModality", level).value_or("");
   settings.device = Read<std::string>("CNNMetricDevice", level).value_or(settings.device);
   settings.numberOfBlocks = readCount("CNNMetricNumberOfBlocks", 1);

@@ -13,7 +13,7 @@ namespace cnnmetric
 void
 SetModelDirectories(const std::vector<std::string> & directories);
 
-/** The path of a model: of the installed one for a name, for example "t1t2-fine"; a path is returned as it is. Throws
+/** The path of a model: of the installed one for a name, for example "any"; a path is returned as it is. Throws
  * ModelError, with the list of installed models, for another name. */
 std::string
 FindModel(const std::string & nameOrPath);

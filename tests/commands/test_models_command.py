@@ -34,16 +34,15 @@ def test_lists_name_use_and_score(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     blocks = {block.split()[0]: block for block in capsys.readouterr().out.split("\n\n")}
     assert set(blocks) == {"any", "t1t2", "t1t2-fast", "t1t2-fine"}
-    assert (
-        "t1t2-fine (the default)\n  T1 and T2, 3D, made for voxels of 1 mm" in blocks["t1t2-fine"]
-    )
+    assert "any (the default)\n  any two contrasts, 3D, made for voxels of 1 mm" in blocks["any"]
+    assert "t1t2-fine\n  T1 and T2, 3D, made for voxels of 1 mm" in blocks["t1t2-fine"]
     assert "Dice 0.739 (0.014)" in blocks["t1t2-fine"]
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--json"]) == 0
     models = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
-    assert [name for name, model in models.items() if model["default"]] == ["t1t2-fine"]
+    assert [name for name, model in models.items() if model["default"]] == ["any"]
     assert models["t1t2"]["modalities"] == ["T1", "T2"]
     assert all(Path(model["path"]).is_file() and model["shipped"] for model in models.values())
 

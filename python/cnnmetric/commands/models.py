@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,13 +59,18 @@ def _is_default(model: InstalledModel) -> bool:
     return model.name == DEFAULT_MODEL
 
 
+def _compared(modalities: Sequence[str]) -> str:
+    different = tuple(dict.fromkeys(modalities))
+    return "any two contrasts" if different == ("any",) else " and ".join(different)
+
+
 def _text(model: InstalledModel) -> str:
     """Return a model in some lines."""
     title = f"{model.name} (the default)" if _is_default(model) else model.name
     if model.problem or model.modalities is None:
         return f"{title}\n  cannot be used: {model.problem}"
     lines = [
-        f"{' and '.join(dict.fromkeys(model.modalities))}, {model.dimension}D, made for voxels of "
+        f"{_compared(model.modalities)}, {model.dimension}D, made for voxels of "
         f"{model.spacing_mm:g} mm, patches of {model.receptive_field} voxels",
         model.score,
         str(model.path),

@@ -78,8 +78,8 @@ class RegisterSettings(Settings):
 
     fixed_modality: str = setting(
         "",
-        help_text="which of the model's modalities the fixed image shows, for example T1; the "
-        "model's first one where this is left out",
+        help_text="for a model of two modalities, which of them the fixed image shows, for example "
+        "T1; its first one where this is left out",
         group=_HOW,
     )
     model: str = setting(
@@ -252,8 +252,8 @@ device are chosen where nothing is said.""",
         examples=(
             ("A T2 image onto a T1 image", "cnnmetric register T1.nii.gz T2.nii.gz -o out/"),
             (
-                "A T1 image onto a T2 image",
-                "cnnmetric register T2.nii.gz T1.nii.gz -o out/ --fixed-modality T2",
+                "A T1 image onto a T2 image, by the paper's network, which tells them apart",
+                "cnnmetric register T2.nii.gz T1.nii.gz -o out/ --model t1t2 --fixed-modality T2",
             ),
             (
                 "Folders of DICOM files, into a folder that holds an earlier result",

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 # The model where nothing names one, as in elxCNNMetric.h.
-DEFAULT_MODEL = "t1t2-fine"
+DEFAULT_MODEL = "any"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -61,9 +61,10 @@ def register(
         3D, any type of number), SimpleITK or nibabel, or a pair of a NumPy array (z, y, x) and its
         voxel size in mm (x, y, z).
     fixed_modality
-        Which of the model's modalities the fixed image shows, for example ``"T1"``, in letters of
-        any case; empty for its first one. Models that treat both images alike, as all shipped ones
-        but ``t1t2`` do, only warn of a name that they do not know.
+        For a model of two modalities, which of them the fixed image shows, for example ``"T1"``, in
+        letters of any case; empty for its first one. Models that treat both images alike, as all
+        shipped ones but ``t1t2`` do, only warn of a name that they do not know, and ``any`` knows
+        them all.
     model
         Name of an installed model, or path of an ``.onnx`` file.
     deformation
@@ -120,7 +121,7 @@ def register(
 
     Examples
     --------
-    >>> result = cnnmetric.register("T1.nii.gz", "T2.nii.gz", fixed_modality="T1")
+    >>> result = cnnmetric.register("T1.nii.gz", "T2.nii.gz")
     >>> result.save("out")
     >>> labels = result.apply("T2_labels.nii.gz", labels=True)
     """

@@ -138,7 +138,7 @@ def register_cohort(
 
     Examples
     --------
-    >>> cohort = cnnmetric.register_cohort("pairs.csv", "outs/", fixed_modality="T1")
+    >>> cohort = cnnmetric.register_cohort("pairs.csv", "outs/")
     >>> cohort.number("failed")
     0
     """
