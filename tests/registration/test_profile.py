@@ -63,7 +63,7 @@ def test_fewer_blocks_than_threads(small_model: Path, tmp_path: Path) -> None:
         CNNMetricNumberOfBlocks="1",
         CNNMetricGridSpacing="1.0",
         CNNMetricBlockSize="33",
-        MaximumNumberOfIterations="60",
+        MaximumNumberOfIterations="150",
         MaximumStepLength="0.01",
         MinimumStepLength="1e-9",
     )
@@ -73,7 +73,7 @@ def test_fewer_blocks_than_threads(small_model: Path, tmp_path: Path) -> None:
     rows = [re.search(rf"^  {part} +([\d.]+) ", table, re.MULTILINE) for part in PARTS]
     spent = [float(row[1]) for row in rows if row is not None]
     assert len(spent) == len(PARTS)
-    assert sum(spent[:-1]) > 0.2  # what a fourth of would not pass
+    assert sum(spent[:-1]) > 0.1  # of which a fourth would not pass below
     # One thread of the four has run.
     assert sum(spent) == pytest.approx(float(head[1]), abs=0.06)
 
