@@ -28,19 +28,24 @@ _INVERSION_STEPS = 100
 _INVERSION_TOLERANCE = 1e-3  # voxels
 
 
-def resample_image(image: Image, grid: Image, transform: Transform = None) -> Image:
-    """Resample an image on the grid of another one, linearly; 0 outside of its field of view.
+def resample_image(
+    image: Image, grid: Image, transform: Transform = None, *, outside: float | None = None
+) -> Image:
+    """Resample an image on the grid of another one, linearly.
 
     Parameters
     ----------
     image
-        ITK image of floats.
+        ITK image; of floats where it is interpolated.
     grid
         ITK image whose voxels need not be there.
     transform
         From the grid's points to the image's; None if headers align them.
+    outside
+        Value of what is outside of the image's field of view; None for 0 of the image's type.
     """
-    return _resample(image, grid, transform, itk.LinearInterpolateImageFunction)
+    more = {} if outside is None else {"default_pixel_value": outside}
+    return _resample(image, grid, transform, itk.LinearInterpolateImageFunction, **more)
 
 
 def resample_labels(labels: LabelMap, grid: Image, transform: Transform = None) -> LabelMap:
@@ -201,8 +206,11 @@ def folded_share(determinant: NDArray[np.floating[Any]]) -> float:
     return float(((inner if inner.size else determinant) <= 0).mean())
 
 
-def _resample(image: Image, grid: Image, transform: Transform, interpolator: Any) -> Image:
-    more = {} if transform is None else {"transform": transform}
+def _resample(
+    image: Image, grid: Image, transform: Transform, interpolator: Any, **more: Any
+) -> Image:
+    if transform is not None:
+        more["transform"] = transform
     return itk.resample_image_filter(
         image,
         interpolator=interpolator.New(image),

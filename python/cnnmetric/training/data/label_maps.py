@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
+from cnnmetric.images import warping
 from cnnmetric.images.files import read_labels
 from cnnmetric.training.data.pairs import isotropic_grid
 from cnnmetric.training.data.rendering import FIRST_OUTSIDE
-from cnnmetric.types import LabelMap
 
 # FreeSurfer's number of a structure on the right: its number on the left. Both get one contrast.
 RIGHT_TO_LEFT = {
@@ -58,7 +58,10 @@ def load_label_map(path: Path) -> NDArray[np.int16]:
     DataError
         If the image cannot be read, is not 3D, has no label in 1..499, or a negative one.
     """
-    labels = np.array(itk.array_view_from_image(_in_cubes(read_labels(path))))
+    image = read_labels(path)
+    labels = np.array(
+        itk.array_view_from_image(warping.resample_labels(image, isotropic_grid(image)))
+    )
     for first, end, whole in PARCELS:
         labels[(labels >= first) & (labels < end)] = whole
     brain = (labels > 0) & (labels < FIRST_OUTSIDE)
@@ -82,17 +85,3 @@ def load_label_map(path: Path) -> NDArray[np.int16]:
     for right, left in RIGHT_TO_LEFT.items():
         cropped[cropped == right] = left
     return np.ascontiguousarray(cropped)
-
-
-def _in_cubes(labels: LabelMap) -> LabelMap:
-    grid = isotropic_grid(labels)
-    if grid is labels:
-        return labels
-    return itk.resample_image_filter(
-        labels,
-        size=[int(n) for n in itk.size(grid)],
-        output_spacing=grid.GetSpacing(),
-        output_origin=grid.GetOrigin(),
-        output_direction=grid.GetDirection(),
-        interpolator=itk.NearestNeighborInterpolateImageFunction.New(labels),
-    )
