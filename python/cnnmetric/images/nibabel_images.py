@@ -22,7 +22,7 @@ from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.types import Image
 
 # nibabel's axes point to the right and to the front, ITK's to the left and to the back.
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _CHUNK = 2**20  # bytes
 _SUFFIXES = (".mgz", ".mgh", ".mgh.gz")
 
@@ -102,13 +102,13 @@ def from_nibabel(given: Any, role: str, dtype: Any) -> Image:
         what = "no affine" if given.affine is None else "an affine with NaN or infinite numbers"
         msg = f"the {role} has {what}; correct its header, or give the image a finite affine"
         raise DataError(msg)
-    axes = _RAS_TO_LPS @ given.affine[:3, :3]
+    axes = RAS_TO_LPS @ given.affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
     check_right_angles(axes, role)
     return placed(
         floats(array, role, dtype).T,
         spacing=spacing,
-        origin=_RAS_TO_LPS @ given.affine[:3, 3],
+        origin=RAS_TO_LPS @ given.affine[:3, 3],
         direction=axes / spacing,
     )
 
@@ -119,6 +119,6 @@ def to_nibabel(image: Image) -> Any:
 
     affine = np.eye(4)
     matrix = voxel_axes(image)
-    affine[:3, :3] = _RAS_TO_LPS @ matrix
-    affine[:3, 3] = _RAS_TO_LPS @ np.asarray(image.GetOrigin())
+    affine[:3, :3] = RAS_TO_LPS @ matrix
+    affine[:3, 3] = RAS_TO_LPS @ np.asarray(image.GetOrigin())
     return nibabel.Nifti1Image(itk.array_from_image(image).T, affine)

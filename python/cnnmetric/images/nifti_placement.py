@@ -8,26 +8,19 @@ made with another program lies elsewhere than its image.
 
 from __future__ import annotations
 
-import gzip
 import itertools
-import struct
 import warnings
-import zlib
 from pathlib import Path
 
 import itk
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnmetric.images.arrays import voxel_axes
+from cnnmetric.images.nibabel_images import RAS_TO_LPS
 from cnnmetric.types import Image
 
-_RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 _SAME = 0.1  # mm
-
-
-# Of the header of NIfTI-1, the one that ITK reads: its size, and where it holds what.
-_SIZE, _PIXDIM, _CODES, _QUATERNION, _SFORM = 348, 76, 252, 256, 280
+_CODES = ("qform_code", "sform_code")
 
 
 def warn_of_two_places(file: Path, image: Image) -> None:
@@ -36,18 +29,19 @@ def warn_of_two_places(file: Path, image: Image) -> None:
     Parameters
     ----------
     file
-        Of any format; others than NIfTI in one file have no two places.
+        Of any format; others than NIfTI have no two places.
     image
-        As ITK has read it, 3D.
+        As ITK has read it, with what it noted of the header.
     """
-    if not file.name.endswith((".nii", ".nii.gz")) or image.GetImageDimension() != 3:
-        return
-    both = _places(_head(file))
-    if both is None:
+    header = image.GetMetaDataDictionary()
+    has_both = all(header.HasKey(code) and int(header[code]) > 0 for code in _CODES)
+    if image.GetImageDimension() != 3 or not has_both:
         return
     corners = np.array(list(itertools.product(*((0, n - 1) for n in itk.size(image)))), dtype=float)
-    taken = (corners @ voxel_axes(image).T + np.array(image.GetOrigin())) * _RAS_TO_LPS
-    found = [corners @ place[:, :3].T + place[:, 3] for place in both]
+    taken = (corners @ voxel_axes(image).T + np.array(image.GetOrigin())) @ RAS_TO_LPS
+    qform = itk.array_from_matrix(header["qto_xyz"])[:3]
+    sform = np.array([header[f"srow_{axis}"].split() for axis in "xyz"], dtype=float)
+    found = [corners @ place[:, :3].T + place[:, 3] for place in (qform, sform)]
     apart = np.linalg.norm(found[0] - found[1], axis=1).max()
     if not apart > _SAME:
         return
@@ -59,42 +53,3 @@ def warn_of_two_places(file: Path, image: Image) -> None:
         "make both the same",
         stacklevel=2,
     )
-
-
-def _head(file: Path) -> bytes:
-    try:
-        with file.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(file) if packed else file.open("rb") as stream:
-            return stream.read(_SIZE)
-    except (OSError, EOFError, zlib.error):  # what is damaged is refused elsewhere
-        return b""
-
-
-def _places(head: bytes) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return qform and sform as 3 x 4 matrices; None where the header has not got both."""
-    for order in "<>":
-        if len(head) == _SIZE and struct.unpack_from(f"{order}i", head)[0] == _SIZE:
-            if min(struct.unpack_from(f"{order}2h", head, _CODES)) <= 0:
-                return None
-            pixdim = struct.unpack_from(f"{order}4f", head, _PIXDIM)
-            numbers = struct.unpack_from(f"{order}6f", head, _QUATERNION)
-            rows = struct.unpack_from(f"{order}12f", head, _SFORM)
-            return _qform(pixdim, numbers), np.reshape(np.array(rows), (3, 4))
-    return None
-
-
-def _qform(pixdim: tuple[float, ...], numbers: tuple[float, ...]) -> NDArray[np.float64]:
-    """Return the matrix of a quaternion b, c, d and an origin, as NIfTI's header defines it."""
-    b, c, d, *origin = numbers
-    a = np.sqrt(max(0.0, 1.0 - b * b - c * c - d * d))
-    handedness = -1.0 if pixdim[0] < 0 else 1.0
-    rotation = np.array(
-        [
-            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
-            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - c * c - b * b],
-        ]
-    )
-    axes = rotation * (np.array(pixdim[1:]) * [1.0, 1.0, handedness])
-    return np.column_stack([axes, origin])

@@ -1,32 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files that an image lies in, and those that end too early where ITK fills in zeros.
+"""Find image files that end too early, of the formats where ITK fills the rest with zeros.
 
-Zeros are filled in for NIfTI, Analyze, GIPL and VTK, compressed or not. For the others, ITK fails
-by itself.
+These are NIfTI, Analyze, GIPL and VTK, compressed or not. For the others, ITK fails by itself.
 """
 
 from __future__ import annotations
 
 import gzip
-import re
 import struct
 import zlib
 from pathlib import Path
 
 from cnnmetric.errors import DataError
+from cnnmetric.images.parts import PAIR
+from cnnmetric.images.parts import files_of
 
-_PAIR = (".hdr", ".img")
 _GIPL_HEADER, _GIPL_BITS = 256, {1: 1, 7: 8, 8: 8, 15: 16, 16: 16, 31: 32, 32: 32, 64: 32, 65: 64}
 _BUFFER = 1 << 20
 _HEAD = 1024
-# Where the headers of two formats name the files with the voxels.
-_VOXELS = {
-    ".mhd": re.compile(r"^ElementDataFile\s*=\s*(.*)$", re.MULTILINE),
-    ".nhdr": re.compile(r"^data ?file:\s*(.*)$", re.MULTILINE | re.IGNORECASE),
-}
-_NUMBERED = re.compile(
-    r"(?P<name>[^%]*%\d*d[^%]*?)\s+(?P<first>\d+)\s+(?P<last>\d+)\s+(?P<step>\d+)(\s+\d+)?"
-)
 
 
 def check_whole(file: Path, voxels: int) -> None:
@@ -59,43 +50,11 @@ def check_whole(file: Path, voxels: int) -> None:
         raise DataError(msg) from error
 
 
-def files_of(file: Path) -> list[Path]:
-    """Return all files that an image lies in: itself, or a header and its voxels.
-
-    Those that are not there are left out.
-    """
-    named = _VOXELS.get(file.suffix.lower())
-    if not named:
-        return _parts(file) or [file]
-    header = file.read_text(encoding="utf-8", errors="replace")
-    match = named.search(header)
-    if not match:
-        return [file]
-    paths = [file.parent / name for name in _names(match[1].strip(), header[match.end() :])]
-    return [file, *(path for path in paths if path.is_file())]
-
-
-def _names(value: str, following: str) -> list[str]:
-    """Return the files that a header names, one, in a numbered row, or in the lines after it."""
-    if value.startswith("LIST"):
-        return following.split("\n")[1:]
-    row = _NUMBERED.fullmatch(value)
-    if row:
-        first, last, step = (int(row[name]) for name in ("first", "last", "step"))
-        return [row["name"] % number for number in range(first, last + 1, max(step, 1))]
-    return [value]
-
-
 def _parts(file: Path) -> list[Path]:
     """Return the file, or the two of a pair of header and voxels; none of another format."""
-    name = file.name.removesuffix(".gz")
-    suffix = Path(name).suffix.lower()
-    if suffix in _PAIR:
-        stem = name[: -len(suffix)]
-        candidates = [file.with_name(stem + end + gz) for end in _PAIR for gz in ("", ".gz")]
-        return [path for path in candidates if path.exists()]
-    is_known = suffix in (".nii", ".gipl", ".vtk") or file.name.endswith(".gz")
-    return [file] if is_known else []
+    suffix = Path(file.name.removesuffix(".gz")).suffix.lower()
+    is_known = suffix in (".nii", ".gipl", ".vtk", *PAIR) or file.name.endswith(".gz")
+    return files_of(file) if is_known else []
 
 
 def _head_and_size(file: Path) -> tuple[bytes, int]:

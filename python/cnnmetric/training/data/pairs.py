@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from cnnmetric.errors import DataError
 from cnnmetric.files.tables import read_table
+from cnnmetric.images import warping
 from cnnmetric.images.dicom import image_exists
 from cnnmetric.images.dicom import names_series
 from cnnmetric.images.dicom import series_files
 from cnnmetric.images.files import read_image
-from cnnmetric.images.truncation import files_of
+from cnnmetric.images.parts import files_of
 from cnnmetric.metric.normalisation import normalise
 from cnnmetric.metric.normalisation import quantile_range
 from cnnmetric.training.data.aligned_pair import AlignedPair
@@ -241,15 +242,7 @@ def isotropic_grid(image: Image) -> Any:
 def _on_grid(image: Image, grid: Any) -> NDArray[np.float32]:
     """Return the image's voxels on the grid, ``(nz, ny, nx)``, NaN outside its field of view."""
     if not _same_grid(image, grid):
-        image = itk.resample_image_filter(
-            image,
-            size=[int(n) for n in itk.size(grid)],
-            output_spacing=grid.GetSpacing(),
-            output_origin=grid.GetOrigin(),
-            output_direction=grid.GetDirection(),
-            interpolator=itk.LinearInterpolateImageFunction.New(image),
-            default_pixel_value=float("nan"),
-        )
+        image = warping.resample_image(image, grid, outside=float("nan"))
     return np.array(itk.array_view_from_image(image), dtype=np.float32)
 
 
