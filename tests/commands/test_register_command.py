@@ -194,6 +194,7 @@ def test_an_interruption_ends_with_130(
     ("fell_by", "folded", "line"),
     [
         (0.1, 0.0, "done in 7 s; dissimilarity fell by 0.1000; no folding"),
+        (None, 0.0, "done in 7 s; too few iterations to see the dissimilarity fall; no folding"),
         (0.1, 0.0123, "done in 7 s; dissimilarity fell by 0.1000; 1.23% of the voxels fold"),
         (
             *(-0.1, 0.0),
@@ -202,7 +203,7 @@ def test_an_interruption_ends_with_130(
         ),
     ],
 )
-def test_the_verdict(fell_by: float, folded: float, line: str) -> None:
+def test_the_verdict(fell_by: float | None, folded: float, line: str) -> None:
     found = {"seconds": 7.1, "dissimilarity_fell_by": fell_by, "folded": folded}
     assert verdict(found) == line
 
@@ -221,6 +222,7 @@ def test_a_fall_is_of_levels_by_themselves() -> None:
 def test_a_fall_of_a_short_level() -> None:
     trace = [Iteration(0, number, value, 1.0) for number, value in enumerate([0.5, 0.4, 0.3, 0.2])]
     assert list(_falls(trace)) == pytest.approx([0.2])
+    assert not list(_falls(trace[:1]))
 
 
 def test_bids_names_are_second_names(words: list[str], tmp_path: Path) -> None:

@@ -392,3 +392,20 @@ def test_the_page_and_the_table_show_what_they_are_given(tmp_path: Path) -> None
         "name": "e",
         "status": "waiting",
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"parameters": {"Metric": "CNNMetric"}}, "parameters of a cohort are files of elastix"),
+        ({"parameters": [{"Metric": "CNNMetric"}]}, "parameters of a cohort are files of elastix"),
+        ({"workers": -1}, r"workers is -1 \(int\) but must be a whole number"),
+    ],
+)
+def test_arguments_of_a_wrong_kind_leave_no_folder(
+    arguments: dict[str, Any], message: str, images: Path, difference_model: Path, tmp_path: Path
+) -> None:
+    table = write_pairs(images / "kinds.csv", "a,T1.nii.gz,T2.nii.gz")
+    with pytest.raises(SettingsError, match=message):
+        run(table, tmp_path / "out", difference_model, **arguments)
+    assert not (tmp_path / "out").exists()

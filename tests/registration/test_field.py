@@ -280,6 +280,21 @@ def test_a_mask_may_be_thinner_than_patches_are_apart(
     assert np.linalg.norm(itk.array_view_from_image(field), axis=-1).max() > 0.05
 
 
+def test_a_mask_beside_the_anatomy_is_refused(
+    fixed: Any, moving: Any, difference_model: Path
+) -> None:
+    corner = np.zeros(itk.array_view_from_image(fixed).shape, dtype=np.uint8)
+    corner[0, 0, 0] = 1
+    with pytest.raises(cnnmetric.MetricError, match="no patch lies inside of the masks; check"):
+        register_displacement_field(
+            fixed,
+            moving,
+            model=difference_model,
+            fixed_mask=image_like(corner, fixed),
+            levels=QUICK,
+        )
+
+
 def test_takes_any_image_and_transform(
     fixed: Any, moving: Any, difference_model: Path, tmp_path: Path
 ) -> None:

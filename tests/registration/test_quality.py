@@ -15,6 +15,7 @@ import pytest
 from cnnmetric.errors import SettingsError
 from cnnmetric.images import warping
 from cnnmetric.images.arrays import image_like
+from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.stage import Stage
 from cnnmetric.report import judgement
@@ -206,6 +207,20 @@ def test_a_result_that_cannot_be_judged_is_saved(
     assert not (tmp_path / "report.html").exists()
     (warning,) = json.loads((tmp_path / "log.json").read_text())["quality"]["warnings"]
     assert warning == (
-        "The result is saved without a report: the fixed image shows nothing inside of the fixed "
-        "mask"
+        "The result cannot be judged: the fixed image shows nothing inside of the fixed mask"
     )
+    assert result._repr_html_().startswith("<p>&lt;RegistrationResult 3D: rigid")
+
+
+def test_dots_between_the_patches_are_found(rigid: RegistrationResult) -> None:
+    """Dots along the faces say where the grid begins, and none is on its patches' centres."""
+    assert rigid.comparison is not None
+    stride = DissimilarityNetwork(rigid.comparison.model).stride
+    dots = np.zeros((40, 40, 40), dtype=np.float32)
+    half = slice(4 + stride // 2, 36, stride)
+    dots[half, half, half] = 1.0
+    for axis in range(3):
+        np.moveaxis(dots, axis, 0)[4, 4 + stride // 2, 4 + stride // 2] = 1.0
+    image = itk.image_from_array(dots)
+    quality = judged(replace(rigid, target=image), image)
+    assert quality.counted.any()

@@ -38,7 +38,7 @@ def summary(result: RegistrationResult, files: Sequence[Path], *, seconds: float
         "seconds": round(seconds, 1),
         "device": result.log["device"],
         "notes": result.log["notes"],
-        "dissimilarity_fell_by": sum(falls),
+        "dissimilarity_fell_by": sum(falls) if falls else None,
         "folded": result.jacobian().folded,
         "quality": result.log.get("quality"),
         "stages": [
@@ -56,8 +56,11 @@ def summary(result: RegistrationResult, files: Sequence[Path], *, seconds: float
 def verdict(found: Mapping[str, Any]) -> str:
     """Return how a registration went, of a :func:`summary`: a line, and one for each warning."""
     fell_by = found["dissimilarity_fell_by"]
-    change = f"dissimilarity fell by {fell_by:.4f}"
-    if not fell_by > 0:
+    if fell_by is None:
+        change = "too few iterations to see the dissimilarity fall"
+    elif fell_by > 0:
+        change = f"dissimilarity fell by {fell_by:.4f}"
+    else:
         change = "dissimilarity did not fall: look at the images before you use the result"
     folded = f"{found['folded']:.2%} of the voxels fold" if found["folded"] else "no folding"
     lines = [f"done in {found['seconds']:.0f} s; {change}; {folded}"]
@@ -66,8 +69,12 @@ def verdict(found: Mapping[str, Any]) -> str:
 
 
 def _falls(trace: Sequence[Iteration]) -> Iterator[float]:
-    """Yield by how much the value falls on each level; levels differ in what their grids show."""
+    """Yield by how much the value falls on each level of more than one iteration.
+
+    Levels differ in what their grids show.
+    """
     for _, level in groupby(trace, key=lambda finished: finished.level):
         values = [finished.value for finished in level]
-        ends = min(_ENDS, max(1, len(values) // 2))
-        yield median(values[:ends]) - median(values[-ends:])
+        ends = min(_ENDS, len(values) // 2)
+        if ends:
+            yield median(values[:ends]) - median(values[-ends:])

@@ -79,7 +79,7 @@ class RegistrationResult(SpatialTransform):
 
     def _repr_html_(self) -> str:
         """Return the images before and after and the key figures, for notebooks."""
-        if self.comparison is None:
+        if self.comparison is None or not self._is_judged():
             return f"<p>{escape(repr(self))}</p>"
         return assembly.summary(self._registration(), self.quality)
 
@@ -224,7 +224,7 @@ class RegistrationResult(SpatialTransform):
         try:
             _ = self.quality  # into the log
         except (DataError, MetricError) as error:
-            self.log["quality"] = {"warnings": [f"The result is saved without a report: {error}"]}
+            self.log["quality"] = {"warnings": [f"The result cannot be judged: {error}"]}
             return False
         return True
 

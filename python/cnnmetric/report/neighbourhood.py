@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cnnmetric.errors import DataError
 from cnnmetric.images import warping
 from cnnmetric.images.arrays import image_like
+from cnnmetric.images.arrays import voxel_axes
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.registration.content_box import ContentBox
 from cnnmetric.registration.content_box import CubeGrid
@@ -76,13 +77,10 @@ class Neighbourhood:
         self._comparison = comparison
         self.fixed_image = normalised(self.network, fixed)
         self.moving_image = normalised(self.network, moving)
-        mask = comparison.fixed_mask
         self._take(_grid(self.fixed_image, self.network))
-        if mask is not None and self._counts.sum() < FEWEST:
-            self._take(_grid_of_mask(self.fixed_image, mask, self.network))
-        if not self._counts.any():
-            msg = "no patch that shows something has its centre inside of the fixed mask"
-            raise DataError(msg)
+        mask = comparison.fixed_mask
+        if self._counts.sum() < (1 if mask is None else FEWEST):
+            self._take(_grid_at(_inside(self.fixed_image, mask), self.network))
 
     def _take(self, grid: CubeGrid) -> None:
         """Put the fixed image on a grid, and count the patches that show something of it."""
@@ -190,24 +188,31 @@ def _grid(fixed: Image, network: DissimilarityNetwork) -> CubeGrid:
     return ContentBox(fixed, network, margin=margin).grid(spacing, least=least)
 
 
-def _grid_of_mask(fixed: Image, mask: Mask, network: DissimilarityNetwork) -> CubeGrid:
-    """Return a grid around what the fixed image shows inside of a mask.
+def _inside(image: Image, mask: Mask | None) -> Image:
+    """Return an image that is 0 outside of a mask."""
+    if mask is None:
+        return image
+    inside = itk.array_view_from_image(mask) != 0
+    return image_like(itk.array_view_from_image(image) * inside, image)
 
-    A patch has its centre where that is: a mask may be thinner than patches are apart.
+
+def _grid_at(shown: Image, network: DissimilarityNetwork) -> CubeGrid:
+    """Return a grid around what an image shows, with the centre of a patch in its midst.
+
+    What is shown may be thinner than patches are apart.
     """
-    shown = itk.array_view_from_image(fixed) * (itk.array_view_from_image(mask) != 0)
-    places = np.argwhere(shown > _CONTENT)
+    places = np.argwhere(itk.array_view_from_image(shown) > _CONTENT)
     if not places.size:
         msg = "the fixed image shows nothing inside of the fixed mask"
         raise DataError(msg)
-    grid = _grid(image_like(shown, fixed), network)
+    grid = _grid(shown, network)
+    voxels = grid.image()
     middle = places[np.linalg.norm(places - places.mean(axis=0), axis=1).argmin()]
-    place = fixed.TransformIndexToPhysicalPoint([int(n) for n in middle[::-1]])
-    axes = itk.array_from_matrix(fixed.GetDirection()) * grid.spacing
-    voxels = np.linalg.solve(axes, np.array(place) - np.array(grid.origin))
+    place = shown.TransformIndexToPhysicalPoint([int(n) for n in middle[::-1]])
     first = network.receptive_field // 2 + _MARGIN
-    beside = (voxels - first + network.stride / 2) % network.stride - network.stride / 2
-    return replace(grid, origin=(np.array(grid.origin) + axes @ beside).tolist())
+    there = np.array(voxels.TransformPhysicalPointToContinuousIndex(place)) - first
+    beside = (there + network.stride / 2) % network.stride - network.stride / 2
+    return replace(grid, origin=(np.array(grid.origin) + voxel_axes(voxels) @ beside).tolist())
 
 
 def _cut(volume: Volume, shift: tuple[int, ...] = ()) -> Volume:
