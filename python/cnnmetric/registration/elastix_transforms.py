@@ -94,13 +94,17 @@ def _check_maps(transform: ParameterObject, fixed: Image) -> None:
                 "give a TransformParameters file, not a file of parameters"
             )
             raise DataError(msg)
-        (found,) = values.get("FixedImageDimension", ("",))[:1] or ("",)
-        if found not in ("", str(fixed.GetImageDimension())):
-            msg = (
-                f"the initial transform is {found}D and the fixed image "
-                f"{fixed.GetImageDimension()}D"
-            )
-            raise DataError(msg)
+        found = values.get("FixedImageDimension")
+        if found:
+            check_dimension(int(found[0]), fixed)
+
+
+def check_dimension(found: int, fixed: Image) -> None:
+    """Refuse an initial transform of another dimension than the fixed image."""
+    dimension = fixed.GetImageDimension()
+    if found != dimension:
+        msg = f"the initial transform is {found}D and the fixed image {dimension}D"
+        raise DataError(msg)
 
 
 def adds(transform: ParameterObject) -> bool:

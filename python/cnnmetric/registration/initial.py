@@ -60,10 +60,7 @@ def initial_transforms(given: Any, fixed: Image, moving: Image) -> tuple[Transfo
         raise DataError(msg)
     transforms = warping.flattened(transforms)
     for transform in transforms:
-        found = int(transform.GetInputSpaceDimension())
-        if found != dimension:
-            msg = f"the initial transform is {found}D and the fixed image {dimension}D"
-            raise DataError(msg)
+        elastix_transforms.check_dimension(int(transform.GetInputSpaceDimension()), fixed)
     try:
         warping.composite_transform(transforms, dimension)
     except TypeError as error:
