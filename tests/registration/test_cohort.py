@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import signal
@@ -24,13 +23,14 @@ from cnnmetric.plugin import package_data
 from cnnmetric.registration.batch import job
 from cnnmetric.registration.cohort.job import Options
 from cnnmetric.registration.cohort.job import PairJob
-from cnnmetric.registration.cohort.page import write_overview
 from cnnmetric.registration.cohort.run import Cohort
 from cnnmetric.registration.cohort.table import read_pairs
 from support.known_pair import QUICK
 from support.known_pair import as_file
 from support.many_registrations import cluster
+from support.many_registrations import rows_of
 from support.many_registrations import stopped
+from support.many_registrations import write_pairs
 
 DAMAGED = "damaged.nii.gz"
 
@@ -44,18 +44,8 @@ def images(fixed: Any, moving: Any, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-def write_pairs(file: Path, *rows: str, header: str = "name,fixed,moving") -> Path:
-    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return file
-
-
 def run(table: Path, out: Path, model: Path, **changes: Any) -> Cohort:
     return cnnmetric.register_cohort(table, out, model=model, **{**QUICK, **changes})
-
-
-def rows_of(out: Path) -> dict[str, dict[str, str]]:
-    with (out / "results.csv").open(encoding="utf-8", newline="") as stream:
-        return {row["name"]: row for row in csv.DictReader(stream)}
 
 
 def test_a_job_saves_the_result_or_says_what_failed(
@@ -319,19 +309,6 @@ def test_files_are_relative_to_the_table_and_names_follow_from_them(images: Path
     assert (pair.fixed_mask, pair.moving_mask, pair.initial) == (None, None, None)
 
 
-def test_a_series_of_a_folder_is_an_image_of_the_table(tmp_path: Path) -> None:
-    (tmp_path / "scan").mkdir()
-    (tmp_path / "b.nii").touch()
-    table = write_pairs(tmp_path / "t.csv", "scan#1.2.840,b.nii", header="fixed,moving")
-    (pair,) = read_pairs(table)
-    assert (pair.name, pair.fixed) == ("b_to_scan", tmp_path / "scan#1.2.840")
-    write_pairs(table, "no#1.2,b.nii,scan#1.2", header="fixed,moving,initial")
-    with pytest.raises(DataError) as raised:
-        read_pairs(table)
-    assert "line 2, fixed: there is no file" in str(raised.value)
-    assert "line 2, initial: there is no file" in str(raised.value)  # a transform is no series
-
-
 def test_arguments_are_checked_before_anything_runs(
     images: Path,
     difference_model: Path,
@@ -357,41 +334,6 @@ def test_arguments_are_checked_before_anything_runs(
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(CompatibilityError, match="a cluster needs the package distributed"):
         run(table, tmp_path / "out", difference_model, scheduler="tcp://127.0.0.1:1")
-
-
-def test_a_pair_has_the_line_that_an_editor_shows(tmp_path: Path) -> None:
-    table = write_pairs(tmp_path / "gaps.csv", "", "a,no.nii,no.nii", "", "b,no.nii,no.nii")
-    with pytest.raises(DataError, match=r"line 3, fixed: .* line 5, fixed: "):
-        read_pairs(table)
-
-
-def test_the_page_and_the_table_show_what_they_are_given(tmp_path: Path) -> None:
-    common: dict[str, Any] = {"figures": {}, "warning": "", "failure": None, "seconds": None}
-    (tmp_path / "a b").mkdir()
-    (tmp_path / "a b" / "report.html").write_text("")
-    records: list[dict[str, Any]] = [
-        {**common, "name": "a b", "status": "done", "seconds": 61.5, "figures": {"x (%)": 0.25}},
-        {**common, "name": "<c>", "status": "failed", "failure": "a <b> & c, d"},
-        {**common, "name": "e", "status": "waiting"},
-    ]
-    write_overview(tmp_path, records, title="Registrations of <here>")
-    page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "<h1>Registrations of &lt;here&gt;</h1>" in page
-    assert '<a href="a%20b/report.html">a b</a>' in page
-    assert 'data-value="61.5">1:02 min</td><td class="number" data-value="0.25">0.25</td>' in page
-    assert "Number.isFinite(p) && Number.isFinite(q)" in page  # 0.3 after 0.012
-    assert "&lt;c&gt;" in page
-    assert "a &lt;b&gt; &amp; c, d" in page
-    assert "1 done, 1 failed, 1 waiting" in page
-    assert "http" not in page  # nothing is fetched
-    rows = rows_of(tmp_path)
-    assert rows["a b"]["x (%)"] == "0.25"
-    assert rows["<c>"]["failure"] == "a <b> & c, d"
-    assert rows["e"] == {
-        **dict.fromkeys(rows["e"], ""),
-        "name": "e",
-        "status": "waiting",
-    }
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many registrations at once: a cluster on this machine, and commands that are stopped."""
+"""Many registrations at once: tables of pairs, a cluster on this machine, stopped commands."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
 from distributed import LocalCluster
@@ -76,3 +78,15 @@ def stopped(
             with contextlib.suppress(psutil.Error):
                 child.kill()
     return process.returncode, errors
+
+
+def write_pairs(file: Path, *rows: str, header: str = "name,fixed,moving") -> Path:
+    """Write a table of pairs and give its file back."""
+    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return file
+
+
+def rows_of(out: Path) -> dict[str, dict[str, str]]:
+    """Give the rows of the table that a run has left, by the names of the pairs."""
+    with (out / "results.csv").open(encoding="utf-8", newline="") as stream:
+        return {row["name"]: row for row in csv.DictReader(stream)}
