@@ -170,13 +170,20 @@ def inverted(displacement: Displacement, grid: Image) -> NDArray[np.float64]:
     Chen et al., Medical Physics 35 (2008) 81-88. Where the displacement ``u`` folds, or ends
     outside of the grid, there is no inverse, and the result is as near as the iteration came.
     """
-    inverse = np.zeros(displacement.shape)
-    tolerance = _INVERSION_TOLERANCE * min(grid.GetSpacing())
+    steps = _voxel_steps(displacement, grid)
+    voxels = np.indices(steps.shape[:-1], dtype=float).reshape(steps.shape[-1], -1)
+    found = np.zeros((voxels.shape[1], steps.shape[-1]))
+    # Most voxels come to rest after a few steps, and few need all of them.
+    restless = np.arange(len(found))
     for _ in range(_INVERSION_STEPS):
-        change = -at_places(_voxel_coordinates(inverse, grid), displacement) - inverse
-        inverse += change
-        if np.abs(change).max() < tolerance:
+        places = voxels[:, restless] + found[restless, ::-1].T
+        change = -at_places(places, steps) - found[restless]
+        found[restless] += change
+        restless = restless[np.abs(change).max(axis=1) >= _INVERSION_TOLERANCE]
+        if not restless.size:
             break
+    along_grid = found.reshape(steps.shape) * np.asarray(grid.GetSpacing())
+    inverse: NDArray[np.float64] = along_grid @ np.asarray(grid.GetDirection()).T
     return inverse
 
 
@@ -222,9 +229,15 @@ def _resample(
     )
 
 
+def _voxel_steps(displacement: Displacement, grid: Image) -> NDArray[np.floating[Any]]:
+    """Return a displacement in voxels, along the grid's own axes x, y, z; (z, y, x, 3)."""
+    along_grid = displacement @ np.asarray(grid.GetDirection())
+    steps: NDArray[np.floating[Any]] = along_grid / np.asarray(grid.GetSpacing())
+    return steps
+
+
 def _voxel_coordinates(displacement: Displacement, grid: Image) -> NDArray[np.floating[Any]]:
     """Return where every voxel is sent to, in voxels of the grid; (3, z, y, x)."""
-    along_grid = displacement @ np.asarray(grid.GetDirection()) / np.asarray(grid.GetSpacing())
-    steps = np.moveaxis(along_grid[..., ::-1], -1, 0)
+    steps = np.moveaxis(_voxel_steps(displacement, grid)[..., ::-1], -1, 0)
     found: NDArray[np.floating[Any]] = np.indices(steps.shape[1:]) + steps
     return found
