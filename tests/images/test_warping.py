@@ -78,6 +78,20 @@ def test_an_inverse_leads_back(dimension: int) -> None:
     assert np.linalg.norm(back, axis=-1).max() > 3.0
 
 
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_what_magnifies_threefold_is_inverted(dimension: int) -> None:
+    fixed = grid(dimension)
+    points = points_of(fixed)
+    # Three times around the origin, a tenth at 7 mm from it, nothing at the border.
+    there = 2.0 * points * np.exp(-(points**2).sum(axis=-1, keepdims=True) / (2 * 4.0**2))
+    determinant = warping.jacobian_determinant(there, fixed)
+    assert determinant.max() > 2.0**dimension
+    assert determinant.min() > 0
+    back = warping.inverted(there, fixed)
+    rest = np.linalg.norm(warping.composed(back, there, fixed), axis=-1)
+    assert rest.max() < 0.01
+
+
 def test_displacement_of_another_grid_or_not_finite_is_an_error() -> None:
     fixed = grid()
     with pytest.raises(DataError, match=r"shape \(5, 5, 5, 3\) and must have \(32, 34, 30, 3\)"):

@@ -25,6 +25,7 @@ from cnnmetric.types import Transform
 from cnnmetric.types import VectorImage
 
 _INVERSION_STEPS = 100
+_WHOLE_STEPS = 6
 _INVERSION_TOLERANCE = 1e-3  # voxels
 
 
@@ -167,18 +168,20 @@ def at_places(
 def inverted(displacement: Displacement, grid: Image) -> NDArray[np.float64]:
     """Return ``v`` with ``x + v(x) + u(x + v(x)) = x``, by fixed-point iteration.
 
-    Chen et al., Medical Physics 35 (2008) 81-88. Where the displacement ``u`` folds, or ends
-    outside of the grid, there is no inverse, and the result is as near as the iteration came.
+    Chen et al., Medical Physics 35 (2008) 81-88. Whole steps diverge where ``u`` magnifies to more
+    than twice the size, so that voxels that do not soon come to rest go on by half steps, which
+    bear four times. Where ``u`` folds, or ends outside of the grid, there is no inverse, and the
+    result is as near as the iteration came.
     """
     steps = _voxel_steps(displacement, grid)
     voxels = np.indices(steps.shape[:-1], dtype=float).reshape(steps.shape[-1], -1)
     found = np.zeros((voxels.shape[1], steps.shape[-1]))
     # Most voxels come to rest after a few steps, and few need all of them.
     restless = np.arange(len(found))
-    for _ in range(_INVERSION_STEPS):
+    for number in range(_INVERSION_STEPS):
         places = voxels[:, restless] + found[restless, ::-1].T
         change = -at_places(places, steps) - found[restless]
-        found[restless] += change
+        found[restless] += change if number < _WHOLE_STEPS else change / 2
         restless = restless[np.abs(change).max(axis=1) >= _INVERSION_TOLERANCE]
         if not restless.size:
             break
