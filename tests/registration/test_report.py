@@ -117,6 +117,23 @@ def test_a_fit_that_only_the_deformation_made_is_marked(rigid: RegistrationResul
     assert hidden.count("figure off") == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "of_the_model", "words"),
+    [
+        ("", "T1", "model x, fixed image T1  ·"),
+        ("FLAIR", "any", "model x, fixed image FLAIR  ·"),
+        ("", "any", "model x  ·"),
+    ],
+)
+def test_the_fixed_image_is_called_what_is_known_of_it(
+    given: str, of_the_model: str, words: str, rigid: RegistrationResult
+) -> None:
+    assert rigid.comparison is not None
+    comparison = replace(rigid.comparison, model="x", fixed_modality=of_the_model)
+    log = {**rigid.log, "settings": {**rigid.log["settings"], "fixed_modality": given}}
+    assert words in facts.summary(rigid.stages, log, comparison)
+
+
 def test_the_page_loads_nothing(found: Page) -> None:
     addresses = [
         value or ""

@@ -14,6 +14,7 @@ from cnnmetric.report import judgement
 from cnnmetric.report.comparison import Comparison
 from cnnmetric.report.quality import Quality
 
+_ANY = "any"
 _DEFORMATIONS = {
     "field": "displacement field",
     "bspline": "B-splines",
@@ -26,10 +27,13 @@ _DEFORMATIONS = {
 def summary(stages: Sequence[Stage], log: Mapping[str, Any], comparison: Comparison) -> str:
     """Return in one line what was done."""
     deformation = log["settings"]["deformation"]
+    # A model of any modality has no name for that of the fixed image; the user may.
+    modality = log["settings"]["fixed_modality"] or comparison.fixed_modality
+    shows = "" if modality == _ANY else f", fixed image {modality}"
     return "  ·  ".join(
         (
             _DEFORMATIONS.get(deformation, "parameter files of your own"),
-            f"model {comparison.model}, fixed image {comparison.fixed_modality}",
+            f"model {comparison.model}{shows}",
             duration(sum(stage.seconds for stage in stages)),
             str(log["finished"]).replace("T", " ").replace("+00:00", " UTC"),
         )
