@@ -47,9 +47,9 @@ from cnnmetric.command_line import run_command  # noqa: E402
 from cnnmetric.command_line import setting  # noqa: E402
 from cnnmetric.command_line import settings_from  # noqa: E402
 from cnnmetric.errors import SettingsError  # noqa: E402
+from cnnmetric.metric.modalities import ANY  # noqa: E402
 from cnnmetric.training import checkpoint  # noqa: E402
 from cnnmetric.training.checkpoint import Progress  # noqa: E402
-from cnnmetric.training.data.sources import ANY  # noqa: E402
 from cnnmetric.training.objectives import PatchObjective  # noqa: E402
 from cnnmetric.training.objectives import objective_of  # noqa: E402
 from cnnmetric.training.schedule import learning_rate  # noqa: E402

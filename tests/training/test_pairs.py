@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from cnnmetric.errors import DataError
+from cnnmetric.metric.modalities import ANY
 from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.pairs import PairFiles
 from cnnmetric.training.data.pairs import load_pair
 from cnnmetric.training.data.pairs import read_pairs
 from cnnmetric.training.data.pairs import sha256
-from cnnmetric.training.data.sources import ANY
 from cnnmetric.training.loop import train
 from support.training_images import blobs
 from support.training_images import hashes

@@ -13,6 +13,7 @@ from cnnmetric.command_line import setting
 from cnnmetric.command_line import to_record
 from cnnmetric.commands.command import Command
 from cnnmetric.files.output import json_text
+from cnnmetric.metric.modalities import ANY
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 
 if TYPE_CHECKING:  # of ITK, which a help text does not need
@@ -61,7 +62,7 @@ def _is_default(model: InstalledModel) -> bool:
 
 def _compared(modalities: Sequence[str]) -> str:
     different = tuple(dict.fromkeys(modalities))
-    return "any two contrasts" if different == ("any",) else " and ".join(different)
+    return "any two contrasts" if different == (ANY,) else " and ".join(different)
 
 
 def _text(model: InstalledModel) -> str:

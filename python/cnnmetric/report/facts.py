@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from cnnmetric.metric.modalities import ANY
 from cnnmetric.registration.stage import Stage
 from cnnmetric.report import judgement
 from cnnmetric.report.comparison import Comparison
 from cnnmetric.report.quality import Quality
 
-_ANY = "any"
 _DEFORMATIONS = {
     "field": "displacement field",
     "bspline": "B-splines",
@@ -29,7 +29,7 @@ def summary(stages: Sequence[Stage], log: Mapping[str, Any], comparison: Compari
     deformation = log["settings"]["deformation"]
     # A model of any modality has no name for that of the fixed image; the user may.
     modality = log["settings"]["fixed_modality"] or comparison.fixed_modality
-    shows = "" if modality == _ANY else f", fixed image {modality}"
+    shows = "" if modality == ANY else f", fixed image {modality}"
     return "  ·  ".join(
         (
             _DEFORMATIONS.get(deformation, "parameter files of your own"),

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
+from cnnmetric.metric.modalities import ANY
 from cnnmetric.training.checkpoint import Progress
-from cnnmetric.training.data.sources import ANY
 from cnnmetric.training.record import WINDOW
 from cnnmetric.training.settings import TrainingSettings
 

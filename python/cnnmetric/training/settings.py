@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnmetric.command_line import to_record
-from cnnmetric.training.data.sources import ANY
+from cnnmetric.metric.modalities import ANY
 from cnnmetric.training.data.sources import KINDS
 from cnnmetric.training.data.sources import Source
 from cnnmetric.training.networks.similarity_names import SIMILARITIES

@@ -12,7 +12,7 @@ from itertools import combinations
 from pathlib import Path
 
 from cnnmetric.errors import DataError
-from cnnmetric.training.data.sources import ANY
+from cnnmetric.metric.modalities import ANY
 
 _NAME = re.compile(r"(IXI\d+-[^-]+-\d+)-([^-.]+)\.nii(?:\.gz)?")
 

@@ -22,11 +22,11 @@ from cnnmetric.images.dicom import names_series
 from cnnmetric.images.dicom import series_files
 from cnnmetric.images.files import read_image
 from cnnmetric.images.parts import files_of
+from cnnmetric.metric.modalities import ANY
 from cnnmetric.metric.normalisation import normalise
 from cnnmetric.metric.normalisation import quantile_range
 from cnnmetric.training.data.aligned_pair import AlignedPair
 from cnnmetric.training.data.ixi import find_ixi
-from cnnmetric.training.data.sources import ANY
 from cnnmetric.training.presets import NO_CROP
 from cnnmetric.training.settings import TrainingSettings
 from cnnmetric.types import Image

@@ -13,8 +13,6 @@ from cnnmetric.errors import SettingsError
 
 Kind = Literal["synthetic", "contrast", "real"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-# The modality of a model that takes every one.
-ANY = "any"
 
 
 @dataclass(frozen=True, kw_only=True)
