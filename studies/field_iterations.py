@@ -39,6 +39,7 @@ from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
+from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.grid import choose_grid
 from cnnmetric.types import Image
@@ -124,7 +125,7 @@ class _Study:
             threads=settings.threads,
             seed=settings.seed,
         )
-        network = cnnmetric.DissimilarityNetwork("t1t2-fine")
+        network = cnnmetric.DissimilarityNetwork(DEFAULT_MODEL)
         finest = choose_grid(self._pair.fixed, self._pair.moving, network).spacing
         levels = levels_for(network.spacing)
         self._levels = [

@@ -31,6 +31,7 @@ from cnnmetric.evaluation.score import score
 from cnnmetric.evaluation.settings import parse_labels
 from cnnmetric.evaluation.tables import Registration
 from cnnmetric.evaluation.tables import read_registrations
+from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.registration.grid import choose_grid
 from shared import append_row
 from shared import check_made_with
@@ -119,7 +120,7 @@ def _row(settings: GridSettings, registration: Registration, spacing: float) -> 
     displacement = itk.array_from_image(result.displacement)
     alignment = Alignment(step="deformable", displacement=displacement, seconds=seconds)
     found = score(pair, alignment, parse_labels(settings.labels))
-    rule = choose_grid(pair.fixed, pair.moving, cnnmetric.DissimilarityNetwork("t1t2-fine"))
+    rule = choose_grid(pair.fixed, pair.moving, cnnmetric.DissimilarityNetwork(DEFAULT_MODEL))
     return {
         "registration": registration.name,
         "deformation": settings.deformation,
