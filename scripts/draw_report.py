@@ -2,25 +2,36 @@
 """Draw docs/images/report.png: the report of the built-in pair, as a browser shows it.
 
 `python scripts/draw_report.py` registers the pair by the defaults and needs the viewer
-(scripts/build_viewer.py), playwright and Chromium (Debian: apt-get install chromium).
+(scripts/build_viewer.py), playwright and Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import itk
-from playwright.sync_api import sync_playwright
 
 import cnnmetric
 from cnnmetric.demo.anatomy import load_anatomy
 from cnnmetric.demo.phantom import make_phantom
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "report.png"
 PATIENCE = 180_000  # ms; without a graphics card the viewer takes long
+ARGUMENTS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader"),
+    *("--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 
 
 def main() -> None:
@@ -28,8 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=PICTURE, help="file of the picture")
     out = parser.parse_args().out
-    with tempfile.TemporaryDirectory() as folder:
-        draw(written_report(Path(folder)), out)
+    program = chromium()
+    if program is None:
+        sys.exit("no Chromium is here to draw the report (Debian: apt-get install chromium)")
+    with tempfile.TemporaryDirectory() as folder, browser_page(program, height=1200) as page:
+        open_report(page, written_report(Path(folder)))
+        page.click("[data-mode=edges]", timeout=PATIENCE)
+        page.screenshot(path=out, timeout=PATIENCE)
 
 
 def written_report(folder: Path) -> Path:
@@ -41,19 +57,26 @@ def written_report(folder: Path) -> Path:
     return cnnmetric.register(fixed, moving).report(folder / "report.html")
 
 
-def draw(report: Path, out: Path) -> None:
-    """Draw a report with the edges of the moving image on the fixed one."""
+def chromium() -> str | None:
+    """Return the program of the system's browser; None if there is none."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@contextlib.contextmanager
+def browser_page(program: str, *, height: int) -> Iterator[Page]:
+    """Give an empty page, 1280 pixels wide, that draws without a graphics card."""
+    from playwright.sync_api import sync_playwright  # not needed to ask for a browser
+
     with sync_playwright() as started:
-        program = started.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
-            args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
-        )
-        page = program.new_page(viewport={"width": 1280, "height": 1200})
-        page.goto(report.as_uri())
-        page.wait_for_selector("#viewer[data-ready]", timeout=PATIENCE)
-        page.click("[data-mode=edges]", timeout=PATIENCE)
-        page.screenshot(path=out, timeout=PATIENCE)
-        program.close()
+        browser = started.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        yield browser.new_page(viewport={"width": 1280, "height": height})
+        browser.close()
+
+
+def open_report(page: Page, file: Path) -> None:
+    """Open a report and wait until its viewer shows something."""
+    page.goto(file.as_uri())
+    page.wait_for_selector("#viewer[data-ready]", timeout=PATIENCE)
 
 
 if __name__ == "__main__":

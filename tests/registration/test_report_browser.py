@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,12 @@ from numpy.typing import NDArray
 
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.report import page as pages
+from draw_report import PATIENCE
+from draw_report import browser_page
+from draw_report import chromium
+from draw_report import open_report
 
 pytestmark = pytest.mark.slow
-
-_ARGUMENTS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader"),
-    *("--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-_TIMEOUT = 180_000  # ms; without a graphics card the first picture takes long
 
 
 class Browser:
@@ -42,11 +38,10 @@ class Browser:
             self.errors.append(message.text)
 
     def open(self, file: Path) -> None:
-        self.page.goto(file.as_uri())
-        self.page.wait_for_selector("#viewer[data-ready]", timeout=_TIMEOUT)
+        open_report(self.page, file)
 
     def click(self, selector: str) -> None:
-        self.page.click(selector, timeout=_TIMEOUT)
+        self.page.click(selector, timeout=PATIENCE)
 
     def state(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.page.get_attribute("#viewer", "data-state"))
@@ -77,22 +72,19 @@ class Browser:
 def browser(
     rigid: RegistrationResult, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
+    program = chromium()
+    if program is None:
         pytest.skip("needs a browser, and no Chromium is here (Debian: apt-get install chromium)")
     if not (Path(pages.__file__).parent / "viewer.js").exists():
         pytest.skip(
             "the viewer was not built, which takes npm (python scripts/build_viewer.py); what a "
             "report is without it is tested in tests/registration/test_report.py"
         )
-    playwright = pytest.importorskip("playwright.sync_api")
     file = rigid.report(tmp_path_factory.mktemp("report") / "report.html")
-    with playwright.sync_playwright() as started:
-        program = started.chromium.launch(executable_path=chromium, args=list(_ARGUMENTS))
-        found = Browser(program.new_page(viewport={"width": 1280, "height": 900}))
+    with browser_page(program, height=900) as page:
+        found = Browser(page)
         found.open(file)
         yield found
-        program.close()
 
 
 def test_the_viewer_comes_up_without_an_error(browser: Browser) -> None:
