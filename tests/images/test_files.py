@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import itk
+import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -105,7 +106,6 @@ def test_a_compressed_file_whose_content_ends_too_early(tmp_path: Path) -> None:
 
 
 def test_numbers_that_a_file_scales(tmp_path: Path) -> None:
-    nibabel = pytest.importorskip("nibabel")
     image = nibabel.Nifti1Image(ARRAY.T, np.eye(4))
     image.header.set_slope_inter(0.5, 3)
     image.to_filename(tmp_path / "a.nii.gz")
