@@ -49,7 +49,9 @@ class DeformationSettings(Settings):
     pairs: Path = setting(positional=True, help_text="table of aligned pairs, as for training")
     modalities: tuple[str, ...] = setting(("T1", "T2"), help_text="of fixed and moving image")
     models: tuple[str, ...] = setting(("any",), help_text="models of the learned metric")
-    learned: str = setting("cnn", help_text="the method that takes the models: cnn or cnn+field")
+    learned: tuple[str, ...] = setting(
+        ("cnn",), help_text="methods that take the models: cnn, cnn+field or cnn+smooth"
+    )
     methods: tuple[str, ...] = setting(("mi", "mi+mask"), help_text="rivals")
     seed: int = setting(1, help_text="of deformations and registrations", minimum=0)
 
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(settings: DeformationSettings) -> None:
     """Register every pair by every method and print a table in Markdown."""
-    names = [(settings.learned, model) for model in settings.models]
+    names = [(method, model) for method in settings.learned for model in settings.models]
     names += [(method, "") for method in settings.methods]
     head = [f"{method} {Path(model).stem}".strip() for method, model in names]
     print(table_head(["subject", "before", *head]), flush=True)

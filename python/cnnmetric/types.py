@@ -38,6 +38,9 @@ ParameterObject: TypeAlias = Any
 Volume: TypeAlias = "NDArray[np.float32]"
 """Intensities of an image, axes z, y, x (2D: y, x)."""
 
+Field: TypeAlias = "NDArray[np.float32]"
+"""Displacement in voxels along z, y, x; shape (z, y, x, 3) (2D: (y, x, 2))."""
+
 Displacement: TypeAlias = "NDArray[np.floating[Any]]"
 """``T(x) - x`` in mm at every voxel, shape (z, y, x, 3); components x, y, z (2D: likewise)."""
 

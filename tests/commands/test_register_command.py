@@ -137,6 +137,8 @@ def no_metric(folder: Path) -> list[str]:
     [
         (["--grid-spacing", "0"], "--grid-spacing is 0.0; give more than 0"),
         (["--grid-spacing", "2"], "grid_spacing is for the built-in stages"),
+        (["--field-smoothing", "-1"], "--field-smoothing is -1.0; give 0 or more"),
+        (["--field-smoothing", "2"], "field_smoothing is for the built-in stages"),
         (["--deformation", "rigid"], "deformation is for the built-in stages"),
         (["--quiet", "--verbose"], "--verbose excludes --quiet and --json"),
         (["-fMask", "no.nii"], "there is no image file no.nii"),

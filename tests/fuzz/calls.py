@@ -134,7 +134,7 @@ _LEVEL: dict[str, hostile.Rule] = {
     "step": number(0, 1000, open_=True),
     "image_smoothing": number(0, 1000),
     "update_smoothing": number(0, 1000),
-    "field_smoothing": number(0, 1000),
+    "field_smoothing": optional(number(0, 1000)),
 }
 
 CALLS: dict[str, Call] = {
@@ -260,7 +260,9 @@ CALLS: dict[str, Call] = {
             "fixed_mask": anything,
             "moving_mask": anything,
             "parameters": lambda value: "unsaid" if _is_empty(value) else "wrong",
-            "grid_spacing": optional(lambda _: "wrong"),  # goes with the built-in stages only
+            # These go with the built-in stages only.
+            "grid_spacing": optional(lambda _: "wrong"),
+            "field_smoothing": optional(lambda _: "wrong"),
             "device": _COMMON["device"],
             "threads": _COMMON["number_of_threads"],
             "seed": _COMMON["seed"],

@@ -64,6 +64,7 @@ def test_a_job_saves_the_result_or_says_what_failed(
         deformation="rigid",
         parameters=(),
         grid_spacing=None,
+        field_smoothing=None,
         device="cpu",
         threads=1,
         seed=1,

@@ -59,6 +59,22 @@ def test_field_comes_after_the_linear_stages(deformed: RegistrationResult, fixed
     assert mean_error(deformed, fixed) < 1.0
 
 
+def test_a_smoother_field_bends_less(
+    fixed: Any, moving: Any, deformed: RegistrationResult, difference_model: Path
+) -> None:
+    """What is left to find is a rotation and a shift, so that all bending is an error."""
+    smooth = cnnmetric.register(
+        fixed, moving, model=difference_model, grid_spacing=2.0, field_smoothing=4.0
+    )
+    assert smooth.log["settings"]["field_smoothing"] == 4.0
+    assert deformed.log["settings"]["field_smoothing"] is None
+    spread = [
+        np.std(itk.array_view_from_image(r.jacobian().determinant)) for r in (smooth, deformed)
+    ]
+    assert spread[0] < 0.8 * spread[1]
+    assert mean_error(smooth, fixed) < mean_error(deformed, fixed)
+
+
 @pytest.mark.slow
 def test_bsplines_come_after_the_similarity(
     fixed: Any, moving: Any, difference_model: Path
@@ -283,6 +299,13 @@ def test_numbers_of_numpy_are_numbers(
         ({"grid_spacing": 0.0}, SettingsError, "grid_spacing is 0.0 but must be above 0"),
         ({"grid_spacing": float("nan")}, SettingsError, "grid_spacing is nan but must be above"),
         ({"grid_spacing": "1"}, SettingsError, r"grid_spacing is '1' \(str\) but must be a number"),
+        ({"field_smoothing": -0.5}, SettingsError, "field_smoothing is -0.5 but must be from 0 to"),
+        ({"field_smoothing": "2"}, SettingsError, r"field_smoothing is '2' \(str\) but must be a"),
+        (
+            {"field_smoothing": 2.0, "deformation": "rigid"},
+            SettingsError,
+            "field_smoothing is for a displacement field, and deformation is 'rigid'",
+        ),
         ({"deformation": np.ones(2)}, SettingsError, "but must be one of 'field'"),
         ({"on_iteration": 3}, SettingsError, "on_iteration is 3 .* a function, or None"),
         (

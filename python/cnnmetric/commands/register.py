@@ -99,6 +99,14 @@ class RegisterSettings(Settings):
         above=0,
         group=_HOW,
     )
+    field_smoothing: float | None = setting(
+        None,
+        help_text="resistance of the displacement field against deformation, SD of a Gaussian; "
+        "where left out 1 or, where the images look as of one subject, 2 at the finest level",
+        unit="voxels",
+        minimum=0,
+        group=_HOW,
+    )
     seed: int = setting(1, help_text="of whatever is random", minimum=0, group=_HOW)
 
     fixed_mask: Path | None = setting(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 METHODS = (
-    *("cnn", "cnn+mask", "cnn+field", "cnn+discrete", "mi", "mi+mask", "nmi", "mind"),
-    *("ants", "greedy", "convexadam", "deedsbcv"),
+    *("cnn", "cnn+mask", "cnn+field", "cnn+smooth", "cnn+discrete", "mi", "mi+mask", "nmi"),
+    *("mind", "ants", "greedy", "convexadam", "deedsbcv"),
 )
 PRESETS = ("practical", "simonovsky2016", "simonovsky2016-short")

@@ -82,6 +82,19 @@ class Force:
         value = np.average(result.dissimilarity_map, weights=weights)
         return float(value), derivative
 
+    @property
+    def patch(self) -> int:
+        """Edge of the patches, in voxels."""
+        return self._network.receptive_field
+
+    def value(self, warped: Volume, inside: NDArray[np.bool_] | None) -> float:
+        """Return the value alone, as in the first iteration of a level."""
+        part = tuple(slice(first, None) for first in self._starts[0])
+        pair = (self._fixed[part], warped[part])
+        weights = None if inside is None else self._weights(inside[part])
+        scores = self._network(*(pair if self._fixed_is_first else pair[::-1]), normalised=True)
+        return float(np.average(scores, weights=weights))
+
     def _weights(self, inside: NDArray[np.bool_]) -> Volume:
         """Return 1 for the patches whose centre is inside.
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from cnnmetric.errors import SettingsError
 from cnnmetric.metric import arguments
 
-_SMOOTHING = ("image_smoothing", "update_smoothing", "field_smoothing")
-_LARGEST = 1000.0  # mm or voxels: more is no length within an image
+_LENGTHS = ("grid_spacing", "step", "image_smoothing", "update_smoothing", "field_smoothing")
+LARGEST = 1000.0  # mm or voxels: more is no length within an image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class FieldLevel:
         resistance against change, as of a fluid.
     field_smoothing
         Same of the whole field, after every step: resistance against deformation, as of a solid.
+        None: 1, or 2 where the metric has shown at the level before that it does not need the
+        detail, as between two images of one subject.
     """
 
     grid_spacing: float
@@ -40,24 +42,26 @@ class FieldLevel:
     image_smoothing: float = 0.0
     step: float = 0.5
     update_smoothing: float = 3.0
-    field_smoothing: float = 1.0
+    field_smoothing: float | None = 1.0
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        for name in ("grid_spacing", "step", *_SMOOTHING):
+        chosen = {"field_smoothing"} if self.field_smoothing is None else set()
+        given = [name for name in _LENGTHS if name not in chosen]
+        for name in given:
             arguments.real(f"{name} of a level", getattr(self, name))
         arguments.whole("iterations of a level", self.iterations)
         for name in ("grid_spacing", "step"):
             if not getattr(self, name) > 0:
                 msg = f"{name} of a level is {getattr(self, name)} but must be above 0"
                 raise SettingsError(msg)
-        for name in ("iterations", *_SMOOTHING):
+        for name in ("iterations", *given):
             if not getattr(self, name) >= 0:
                 msg = f"{name} of a level is {getattr(self, name)} but must not be below 0"
                 raise SettingsError(msg)
-        for name in ("grid_spacing", "step", *_SMOOTHING):
-            if getattr(self, name) > _LARGEST:
-                msg = f"{name} of a level is {getattr(self, name)} but must be at most {_LARGEST:g}"
+        for name in given:
+            if getattr(self, name) > LARGEST:
+                msg = f"{name} of a level is {getattr(self, name)} but must be at most {LARGEST:g}"
                 raise SettingsError(msg)
 
 
@@ -65,17 +69,26 @@ class FieldLevel:
 LEVELS = (
     FieldLevel(grid_spacing=2.0, iterations=8, image_smoothing=0.8, update_smoothing=5.0),
     FieldLevel(grid_spacing=1.0, iterations=14, update_smoothing=4.0),
-    FieldLevel(grid_spacing=0.7, iterations=10, update_smoothing=2.5),
+    FieldLevel(grid_spacing=0.7, iterations=10, update_smoothing=2.5, field_smoothing=None),
 )
 
 
-def levels_for(spacing: float) -> tuple[FieldLevel, ...]:
-    """Return :data:`LEVELS` in mm, for a model of a voxel size."""
+def levels_for(spacing: float, *, field_smoothing: float | None = None) -> tuple[FieldLevel, ...]:
+    """Return :data:`LEVELS` in mm, for a model of a voxel size.
+
+    Parameters
+    ----------
+    spacing
+        The model's voxel size, in mm.
+    field_smoothing
+        Of all levels, in voxels; None for their own.
+    """
     return tuple(
         replace(
             level,
             grid_spacing=level.grid_spacing * spacing,
             image_smoothing=level.image_smoothing * spacing,
+            field_smoothing=level.field_smoothing if field_smoothing is None else field_smoothing,
         )
         for level in LEVELS
     )

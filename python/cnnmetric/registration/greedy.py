@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import replace
 
 import itk
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnmetric.errors import MetricError
 from cnnmetric.images import warping
@@ -27,18 +26,17 @@ from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.registration.content_box import ContentBox
 from cnnmetric.registration.discrete.discrete_search import DiscreteSearch
 from cnnmetric.registration.discrete.search import search_field
+from cnnmetric.registration.field_detail import FOR_DETAIL
+from cnnmetric.registration.field_detail import choose_smoothing
 from cnnmetric.registration.field_force import Force
 from cnnmetric.registration.field_level import FieldLevel
 from cnnmetric.registration.pair_on_grids import PairOnGrids
 from cnnmetric.registration.pair_on_grids import Volumes
 from cnnmetric.types import Displacement
+from cnnmetric.types import Field
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
 from cnnmetric.types import Transform
-from cnnmetric.types import Volume
-
-Field: TypeAlias = NDArray[np.float32]
-"""Displacement in voxels along z, y, x; shape (z, y, x, 3) (2D: (y, x, 2))."""
 
 # Of what descent alone gains in the first level.
 _CLEARLY = 0.3
@@ -142,7 +140,11 @@ def _find(
         far = _Found(voxels, search.grid_spacing)
         if not levels:
             field = far
-    for number, level in enumerate(levels):
+    smoothing = FOR_DETAIL
+    for number, asked in enumerate(levels):
+        level = asked
+        if asked.field_smoothing is None:
+            level = replace(asked, field_smoothing=smoothing)
         report = _reporter(on_iteration, number, level, len(levels))
         volumes = pair.on_grid(level)
         force = Force(network, channel, volumes.fixed, random)
@@ -159,6 +161,10 @@ def _find(
                 kept = False
             note(f"discrete search: {'kept' if kept else 'descent alone does as well'}")
             field, far = (other if kept else field), None
+        if any(following.field_smoothing is None for following in levels[number + 1 : number + 2]):
+            choice = choose_smoothing(volumes, field.voxels, force, threads=threads)
+            smoothing = choice.smoothing
+            note(f"field smoothing below {level.grid_spacing:g} mm: {choice.reason}")
     return field
 
 
@@ -202,13 +208,11 @@ def _descend(
 ) -> tuple[_Found, list[float]]:
     """Return the field after a level, and the metric's value in every iteration."""
     field = _resampled(start.voxels, volumes.fixed.shape, start.spacing / level.grid_spacing)
-    intensities = volumes.moving[..., np.newaxis]
     slopes = np.stack(np.gradient(volumes.moving), axis=-1)
     values = []
     for iteration in range(level.iterations):
-        warped = loading.core.sample_displaced(intensities, field, number_of_threads=threads)
-        inside = _both(volumes.inside_fixed, volumes.inside_moving, field, threads)
-        value, derivative = force(iteration, warped[..., 0], inside)
+        warped = volumes.warped(field, threads=threads)
+        value, derivative = force(iteration, warped, volumes.inside(field, threads=threads))
         # Eq. 5: where the derivative is 0, nothing is interpolated.
         update = loading.core.sample_displaced(
             slopes, field, factor=derivative, number_of_threads=threads
@@ -224,19 +228,6 @@ def _descend(
         report(iteration, value)
         values.append(value)
     return _Found(field, level.grid_spacing), values
-
-
-def _both(
-    fixed: Volume | None, moving: Volume | None, field: Field, threads: int
-) -> NDArray[np.bool_] | None:
-    """Return which voxels are inside of both masks, that of the moving image where it is now."""
-    masks = [] if fixed is None else [fixed]
-    if moving is not None:
-        values = moving[..., np.newaxis]
-        masks.append(
-            loading.core.sample_displaced(values, field, number_of_threads=threads)[..., 0]
-        )
-    return np.all([mask > 0.5 for mask in masks], axis=0) if masks else None
 
 
 def _is_far_better(found: Sequence[float], alone: Sequence[float]) -> bool:
@@ -267,7 +258,7 @@ def _limit(update: Field, step: float) -> bool:
     return True
 
 
-def _smooth(field: Field, deviation: float, threads: int) -> None:
+def _smooth(field: Field, deviation: float | None, threads: int) -> None:
     if deviation:
         loading.core.smooth(field, deviation, number_of_threads=threads)
 

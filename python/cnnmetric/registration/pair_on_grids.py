@@ -8,14 +8,17 @@ from typing import Protocol
 
 import itk
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from cnnmetric.errors import DataError
 from cnnmetric.images import warping
 from cnnmetric.images.arrays import image_like
 from cnnmetric.metric.network import DissimilarityNetwork
+from cnnmetric.plugin import loading
 from cnnmetric.registration.content_box import ContentBox
 from cnnmetric.registration.content_box import normalised
+from cnnmetric.types import Field
 from cnnmetric.types import Image
 from cnnmetric.types import Mask
 from cnnmetric.types import Transform
@@ -47,6 +50,23 @@ class Volumes:
     moving: Volume
     inside_fixed: Volume | None
     inside_moving: Volume | None
+
+    def warped(self, field: Field, *, threads: int) -> Volume:
+        """Return the moving image where a field takes it from."""
+        return _sampled(self.moving, field, threads)
+
+    def inside(self, field: Field, *, threads: int) -> NDArray[np.bool_] | None:
+        """Return which voxels are inside of both masks, the moving one as a field warps it."""
+        masks = [] if self.inside_fixed is None else [self.inside_fixed]
+        if self.inside_moving is not None:
+            masks.append(_sampled(self.inside_moving, field, threads))
+        return np.all([mask > 0.5 for mask in masks], axis=0) if masks else None
+
+
+def _sampled(volume: Volume, field: Field, threads: int) -> Volume:
+    values = volume[..., np.newaxis]
+    found: Volume = loading.core.sample_displaced(values, field, number_of_threads=threads)
+    return found[..., 0]
 
 
 class PairOnGrids:

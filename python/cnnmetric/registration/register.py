@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from typing import get_args
@@ -18,6 +19,7 @@ from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.registration import own_parameters
 from cnnmetric.registration.checks import check_images
+from cnnmetric.registration.field_level import LARGEST
 from cnnmetric.registration.initial import initial_transforms
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.run import RegistrationRun
@@ -45,6 +47,7 @@ def register(
     moving_mask: Any = None,
     parameters: Any = (),
     grid_spacing: float | None = None,
+    field_smoothing: float | None = None,
     device: str = "auto",
     threads: int = 0,
     seed: int = 1,
@@ -85,6 +88,11 @@ def register(
         Voxel size of the finest level in mm; None chooses it from the size of what the fixed image
         shows and the images' voxels, and says in the log why
         (:func:`cnnmetric.registration.grid.choose_grid`).
+    field_smoothing
+        Resistance of the displacement field against deformation: standard deviation, in voxels of a
+        level, of the Gaussian that the whole field is filtered with after every step. None is 1 and,
+        at the finest level, 2 where images fit without the field's detail, as two of one subject
+        do; the log says which.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     threads
@@ -129,12 +137,14 @@ def register(
         deformation=deformation,
         parameters=parameters,
         grid_spacing=grid_spacing,
+        field_smoothing=field_smoothing,
         threads=threads,
         seed=seed,
     )
     # Of NumPy's types, too, which neither elastix nor JSON takes.
     threads, seed = int(threads), int(seed)
     grid_spacing = None if grid_spacing is None else float(grid_spacing)
+    field_smoothing = None if field_smoothing is None else float(field_smoothing)
     arguments.callback("on_iteration", on_iteration)
     given = as_itk(fixed, role="fixed image")
     fixed_image, moving_image = given.image, as_itk(moving, role="moving image").image
@@ -163,7 +173,7 @@ def register(
         own = run.own_stages(maps, model=str(model), fixed_modality=fixed_modality)
         run.run(own, levels=())
     elif deformation == "field":
-        levels = run.field_levels(run.choose_grid())
+        levels = run.field_levels(run.choose_grid(), smoothing=field_smoothing)
         run.run(run.shipped_stages(names, finest=None), levels)
     elif deformation == "bspline":
         run.run(run.shipped_stages(names, finest=run.choose_grid()), levels=())
@@ -181,6 +191,7 @@ def register(
             "fixed_mask": fixed_mask is not None,
             "moving_mask": moving_mask is not None,
             "grid_spacing": grid_spacing,
+            "field_smoothing": field_smoothing,
             "device": device,
             "threads": threads,
             "seed": seed,
@@ -199,7 +210,13 @@ def _name(given: Any) -> str:
 
 
 def check_arguments(
-    *, deformation: str, parameters: Any, grid_spacing: float | None, threads: int, seed: int
+    *,
+    deformation: str,
+    parameters: Any,
+    grid_spacing: float | None,
+    field_smoothing: float | None,
+    threads: int,
+    seed: int,
 ) -> own_parameters.Maps:
     """Refuse arguments of :func:`register` that need no images to be judged.
 
@@ -224,18 +241,39 @@ def check_arguments(
     ):
         msg = f"grid_spacing is {grid_spacing} but must be above 0 (mm), or None to choose it"
         raise SettingsError(msg)
+    if field_smoothing is not None:
+        _check_smoothing(field_smoothing, deformation)
     arguments.whole_number("threads", threads, smallest=0, largest=arguments.MOST_THREADS)
     arguments.seed_of(seed)
     maps = own_parameters.read_all(parameters)
     if maps:
-        _check_alone(deformation=deformation, grid_spacing=grid_spacing)
+        said = {
+            "deformation": deformation != "field",
+            "grid_spacing": grid_spacing is not None,
+            "field_smoothing": field_smoothing is not None,
+        }
+        _check_alone(said)
     return maps
 
 
-def _check_alone(*, deformation: str, grid_spacing: float | None) -> None:
+def _check_smoothing(field_smoothing: float, deformation: str) -> None:
+    if not 0 <= arguments.real("field_smoothing", field_smoothing) <= LARGEST:
+        msg = (
+            f"field_smoothing is {field_smoothing} but must be from 0 to {LARGEST:g} "
+            "voxels, or None for the built-in one"
+        )
+        raise SettingsError(msg)
+    if deformation != "field":
+        msg = (
+            f"field_smoothing is for a displacement field, and deformation is {deformation!r}; "
+            'leave it out, or take deformation="field"'
+        )
+        raise SettingsError(msg)
+
+
+def _check_alone(said: Mapping[str, bool]) -> None:
     """Refuse what the user's own parameter files decide."""
-    said = [("deformation", deformation != "field"), ("grid_spacing", grid_spacing is not None)]
-    for name, given in said:
+    for name, given in said.items():
         if given:
             msg = f"{name} is for the built-in stages; parameter files decide it by themselves"
             raise SettingsError(msg)

@@ -154,9 +154,9 @@ class RegistrationRun:
         complete = own_parameters.completed(maps, defaults, initial=bool(self._initial))
         return [(name, own_parameters.as_object(values)) for name, values in complete]
 
-    def field_levels(self, finest: float) -> list[FieldLevel]:
+    def field_levels(self, finest: float, *, smoothing: float | None) -> list[FieldLevel]:
         """Return the levels of the displacement field, in mm, down to a voxel size."""
-        levels = levels_for(self._network.spacing)
+        levels = levels_for(self._network.spacing, field_smoothing=smoothing)
         spacings = [*(max(level.grid_spacing, finest) for level in levels[:-1]), finest]
         return [
             replace(level, grid_spacing=self._bearable(spacing))

@@ -143,6 +143,8 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in settings.items():
         if name == "deformation" and value is None:
             continue  # parameter files of the user say it
+        if name == "field_smoothing" and value is None:
+            continue  # the built-in one
         if value is None or value == "":
             text = "chosen"
         elif isinstance(value, bool):
@@ -153,6 +155,8 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             text = "all"
         elif name == "grid_spacing":
             text = f"{value:g} mm"
+        elif name == "field_smoothing":
+            text = f"{value:g} voxels"
         else:
             text = str(value)
         yield name.replace("_", " "), text

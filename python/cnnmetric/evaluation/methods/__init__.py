@@ -13,6 +13,7 @@ from cnnmetric.evaluation.methods.base import Method
 from cnnmetric.evaluation.methods.base import Task
 from cnnmetric.evaluation.methods.cnn_discrete import CNNDiscrete
 from cnnmetric.evaluation.methods.cnn_field import CNNField
+from cnnmetric.evaluation.methods.cnn_field import CNNSmoothField
 from cnnmetric.evaluation.methods.convex_adam import ConvexAdam
 from cnnmetric.evaluation.methods.deeds import DeedsBCV
 from cnnmetric.evaluation.methods.elastix import CNN
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Method]] = {
         CNN,
         CNNMask,
         CNNField,
+        CNNSmoothField,
         CNNDiscrete,
         MI,
         MIMask,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import itk
 
@@ -20,10 +21,11 @@ class CNNField(Method):
     """:func:`cnnmetric.register` as it is: similarity, affine transform, displacement field."""
 
     name = "cnn+field"
+    field_smoothing: ClassVar[float | None] = None
 
     def register(self, task: Task) -> Iterator[Alignment]:
         """Register; all stages before the displacement field are one step."""
-        result = registered(task, "field")
+        result = registered(task, "field", field_smoothing=self.field_smoothing)
         *linear, field = result.stages
         yield Alignment(
             step="linear",
@@ -37,7 +39,16 @@ class CNNField(Method):
         )
 
 
-def registered(task: Task, deformation: Deformation) -> RegistrationResult:
+class CNNSmoothField(CNNField):
+    """The same with the resistance against deformation that two images of one subject need."""
+
+    name = "cnn+smooth"
+    field_smoothing = 2.0
+
+
+def registered(
+    task: Task, deformation: Deformation, *, field_smoothing: float | None = None
+) -> RegistrationResult:
     """Return what :func:`cnnmetric.register` makes of a task."""
     return register(
         task.fixed,
@@ -45,6 +56,7 @@ def registered(task: Task, deformation: Deformation) -> RegistrationResult:
         fixed_modality=task.fixed_modality,
         model=task.model,
         deformation=deformation,
+        field_smoothing=field_smoothing,
         threads=task.threads,
         seed=task.seed,
     )

@@ -27,6 +27,7 @@ class Options:
     deformation: Deformation
     parameters: tuple[Path, ...]
     grid_spacing: float | None
+    field_smoothing: float | None
     device: str
     threads: int
     seed: int

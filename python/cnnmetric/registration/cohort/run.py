@@ -80,6 +80,7 @@ def register_cohort(
     deformation: Deformation = "field",
     parameters: str | Path | Sequence[str | Path] = (),
     grid_spacing: float | None = None,
+    field_smoothing: float | None = None,
     device: str = "auto",
     threads: int = 0,
     seed: int = 1,
@@ -103,7 +104,7 @@ def register_cohort(
         the table. It is checked before anything runs.
     out
         Folder for the results; made if it does not exist.
-    fixed_modality, model, deformation, grid_spacing, device, seed
+    fixed_modality, model, deformation, grid_spacing, field_smoothing, device, seed
         Of all pairs, as for :func:`cnnmetric.register`.
     parameters
         Parameter files of elastix that replace the built-in stages, in order.
@@ -153,6 +154,7 @@ def register_cohort(
         deformation=deformation,
         parameters=files,
         grid_spacing=grid_spacing,
+        field_smoothing=field_smoothing,
         threads=threads,
         seed=seed,
     )
@@ -163,6 +165,7 @@ def register_cohort(
         parameters=tuple(Path(file).resolve() for file in files),
         # Of one type each, however they are given: a folder is known by how they are written.
         grid_spacing=None if grid_spacing is None else float(grid_spacing),
+        field_smoothing=None if field_smoothing is None else float(field_smoothing),
         device=device,
         threads=int(threads),
         seed=int(seed),
@@ -271,7 +274,7 @@ def _check_inputs(records: Records, pairs: Sequence[Pair], table: Path) -> None:
 
 def _shared(options: Options, maps: own_parameters.Maps) -> dict[str, str]:
     """Return what must not change between runs, the content of files included."""
-    names = ("fixed_modality", "model", "deformation", "grid_spacing", "seed")
+    names = ("fixed_modality", "model", "deformation", "grid_spacing", "field_smoothing", "seed")
     return {
         **{f"--{name.replace('_', '-')}": str(getattr(options, name)) for name in names},
         "content of the parameter files (SHA-256)": hashlib.sha256(repr(maps).encode()).hexdigest(),
