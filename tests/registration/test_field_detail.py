@@ -93,9 +93,16 @@ def smoothings(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("model", "chosen"), [(DEFAULT_MODEL, 2.0), (None, 1.0)])
 def test_the_level_after_the_choice_has_it(
-    fixed: Any, difference_model: Path, monkeypatch: pytest.MonkeyPatch, masked: bool
+    fixed: Any,
+    difference_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    masked: bool,
+    model: str | None,
+    chosen: float,
 ) -> None:
+    """Chosen by models with descriptors alone."""
     moving = moved_subject(angle=0.0, shift=np.zeros(3))
     found = smoothings(monkeypatch)
     mask = ball_mask(moving, radius=8.0) if masked else None
@@ -104,25 +111,21 @@ def test_the_level_after_the_choice_has_it(
         fixed,
         moving,
         moving_mask=mask,
-        model=difference_model,
+        model=model or difference_model,
         levels=[replace(level, field_smoothing=None)] * 3 + [level],
         number_of_threads=1,
     )
     # One anatomy, and a field of one smooth step. The first level has nothing to go by.
-    assert found == [3.0, 1.0, 3.0, 2.0, 3.0, 2.0, 3.0, 1.0]
+    assert found == [3.0, 1.0, 3.0, chosen, 3.0, chosen, 3.0, 1.0]
 
 
-def test_a_registration_says_what_was_chosen_and_why(
-    fixed: Any, moving: Any, difference_model: Path
-) -> None:
-    result = cnnmetric.register(fixed, moving, model=difference_model, grid_spacing=2.0)
+def test_a_registration_says_what_was_chosen_and_why(fixed: Any, moving: Any) -> None:
+    result = cnnmetric.register(fixed, moving, grid_spacing=2.0)
     said = [line for line in result.log["notes"] if "field smoothing" in line]
     assert len(said) == 1
     assert said[0].startswith("field smoothing below 2 mm: 2 voxels (without its detail the fit ")
     assert said[0].endswith(" of its range, as between images of one subject)")
-    asked = cnnmetric.register(
-        fixed, moving, model=difference_model, grid_spacing=2.0, field_smoothing=1.0
-    )
+    asked = cnnmetric.register(fixed, moving, grid_spacing=2.0, field_smoothing=1.0)
     assert not [line for line in asked.log["notes"] if "field smoothing" in line]
     for one in (result, asked):
         assert [stage.name for stage in one.stages][-1] == "field"

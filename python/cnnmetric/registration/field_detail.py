@@ -20,7 +20,7 @@ from cnnmetric.types import Field
 
 # `FieldLevel.field_smoothing`, in voxels: where the detail is needed, and where it is not.
 FOR_DETAIL, FOR_ONE_SUBJECT = 1.0, 2.0
-# Of images of one subject the share is 0.009 to 0.02, of different subjects 0.08 to 0.11
+# Of images of one subject the share is 0.009 to 0.018, of different subjects 0.068 to 0.12
 # (studies/notes/displacement-field.md).
 LARGEST_SHARE = 0.035
 _DETAIL = 2.5  # voxels: the standard deviation of the Gaussian that takes the detail out

@@ -33,8 +33,8 @@ class FieldLevel:
         resistance against change, as of a fluid.
     field_smoothing
         Same of the whole field, after every step: resistance against deformation, as of a solid.
-        None: 1, or 2 where the metric has shown at the level before that it does not need the
-        detail, as between two images of one subject.
+        None: 1, or 2 where a model that describes each image by itself has shown at the level
+        before that it does not need the detail, as between two images of one subject.
     """
 
     grid_spacing: float

@@ -161,7 +161,9 @@ def _find(
                 kept = False
             note(f"discrete search: {'kept' if kept else 'descent alone does as well'}")
             field, far = (other if kept else field), None
-        if any(following.field_smoothing is None for following in levels[number + 1 : number + 2]):
+        following = levels[number + 1 : number + 2]
+        # Of scores of two channels the share depends on the training.
+        if network.has_descriptors and any(level.field_smoothing is None for level in following):
             choice = choose_smoothing(volumes, field.voxels, force, threads=threads)
             smoothing = choice.smoothing
             note(f"field smoothing below {level.grid_spacing:g} mm: {choice.reason}")
