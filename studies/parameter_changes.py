@@ -63,13 +63,6 @@ CNN_CHANGES: dict[str, Change] = {
     "20 blocks in the fine stage": {"bspline_fine": {"CNNMetricNumberOfBlocks": "20"}},
     "fine steps of 1 mm": {"bspline_fine": {"MaximumStepLength": "1.0"}},
     "fine control points every 4 mm": {"bspline_fine": {"FinalGridSpacingInPhysicalUnits": "4.0"}},
-    "fine control points every 7 mm": {"bspline_fine": {"FinalGridSpacingInPhysicalUnits": "7.0"}},
-    "fine steps of 0.25 mm": {"bspline_fine": {"MaximumStepLength": "0.25"}},
-    "control points every 13 mm": {"bspline": {"FinalGridSpacingInPhysicalUnits": "13.0"}},
-    "30 blocks in both stages": {
-        "bspline": {"CNNMetricNumberOfBlocks": "30"},
-        "bspline_fine": {"CNNMetricNumberOfBlocks": "30"},
-    },
     "cubic interpolation in the fine stage": {
         "bspline_fine": {"Interpolator": "BSplineInterpolator"}
     },

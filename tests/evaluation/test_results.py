@@ -138,6 +138,17 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         Results(tmp_path).check_settings({**settings, "--labels": "all"})
 
 
+def test_a_folder_of_before_there_was_an_option_has_its_default(tmp_path: Path) -> None:
+    Results(tmp_path).check_settings({"--seed": "1"}, unsaid={"--new": "None"})
+    Results(tmp_path).append(record(1))
+    old = Results(tmp_path)
+    with pytest.raises(SettingsError, match="begun with another --new, None, and cannot go on"):
+        old.check_settings({"--seed": "1", "--new": "2"}, unsaid={"--new": "None"})
+    old.check_settings({"--seed": "1", "--new": "None"}, unsaid={"--new": "None"})
+    with pytest.raises(SettingsError, match="begun with another --new, None"):
+        old.check_settings({"--new": "2"}, unsaid={"--new": "None"})
+
+
 def test_a_folder_without_results_takes_corrected_settings(tmp_path: Path) -> None:
     Results(tmp_path).check_settings({"--labels": "1-5", "files of mine": "a"})
     Results(tmp_path).check_settings({"--labels": "1-50"})

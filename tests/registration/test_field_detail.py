@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 import cnnmetric
+from cnnmetric.evaluation import methods
+from cnnmetric.evaluation.methods import cnn_field
 from cnnmetric.metric.network import DissimilarityNetwork
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.registration.field_detail import choose_smoothing
@@ -21,6 +23,7 @@ from cnnmetric.registration.field_force import Force
 from cnnmetric.registration.field_level import FieldLevel
 from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.pair_on_grids import Volumes
+from shared import last_alignment
 from support.metric_images import ball_mask
 from support.metric_images import moved_subject
 
@@ -84,9 +87,11 @@ def smoothings(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     from cnnmetric.registration import greedy
 
     found: list[float] = []
+    smooth = greedy._smooth
 
-    def note(_field: Any, deviation: float, _threads: int) -> None:
+    def note(field: Any, deviation: float, threads: int) -> None:
         found.append(deviation)
+        smooth(field, deviation, threads)
 
     monkeypatch.setattr(greedy, "_smooth", note)
     return found
@@ -115,7 +120,7 @@ def test_the_level_after_the_choice_has_it(
         levels=[replace(level, field_smoothing=None)] * 3 + [level],
         number_of_threads=1,
     )
-    # One anatomy, and a field of one smooth step. The first level has nothing to go by.
+    # One anatomy, and a field of few smooth steps. The first level has nothing to go by.
     assert found == [3.0, 1.0, 3.0, chosen, 3.0, chosen, 3.0, 1.0]
 
 
@@ -123,12 +128,56 @@ def test_a_registration_says_what_was_chosen_and_why(fixed: Any, moving: Any) ->
     result = cnnmetric.register(fixed, moving, grid_spacing=2.0)
     said = [line for line in result.log["notes"] if "field smoothing" in line]
     assert len(said) == 1
-    assert said[0].startswith("field smoothing below 2 mm: 2 voxels (without its detail the fit ")
+    assert said[0].startswith("field smoothing at 2 mm: 2 voxels (without its detail the fit lo")
     assert said[0].endswith(" of its range, as between images of one subject)")
     asked = cnnmetric.register(fixed, moving, grid_spacing=2.0, field_smoothing=1.0)
     assert not [line for line in asked.log["notes"] if "field smoothing" in line]
     for one in (result, asked):
         assert [stage.name for stage in one.stages][-1] == "field"
+
+
+@pytest.mark.parametrize("size", [0.0, 30.0])
+def test_a_field_that_tells_nothing_leaves_the_detail(size: float) -> None:
+    """Where there is none yet, and where it has moved everything out of a mask."""
+    volumes, field = fitted(12.0)
+    inside = np.zeros_like(volumes.moving)
+    inside[:8, :8, :8] = 1.0
+    masked = replace(volumes, inside_moving=inside)
+    force = force_of(masked, DEFAULT_MODEL)
+    choice = choose_smoothing(masked, np.full_like(field, size), force, threads=1)
+    assert choice.smoothing == 1.0
+    assert choice.reason == (
+        "1 voxel (no patch is inside of the masks)" if size else "1 voxel (no field yet)"
+    )
+
+
+def test_a_level_without_iterations_chooses_nothing() -> None:
+    level = FieldLevel(grid_spacing=3.0, iterations=0, field_smoothing=None)
+    assert not level.chooses_smoothing
+    assert replace(level, iterations=1).chooses_smoothing
+    assert not replace(level, iterations=1, field_smoothing=1.0).chooses_smoothing
+
+
+def test_the_method_of_the_evaluation_is_stiffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float | None] = []
+
+    def note(*_images: Any, field_smoothing: float | None, **_others: Any) -> None:
+        asked.append(field_smoothing)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cnn_field, "register", note)
+    for name in ("cnn+field", "cnn+smooth"):
+        with pytest.raises(KeyboardInterrupt):
+            last_alignment(
+                methods.find(name),
+                fixed=None,
+                moving=None,
+                modalities=("T1", "T2"),
+                model="any",
+                threads=1,
+                seed=1,
+            )
+    assert asked == [None, 2.0]
 
 
 def test_what_is_asked_for_is_of_all_levels() -> None:

@@ -59,7 +59,7 @@ def register_displacement_field(
         Which of the model's modalities the fixed image is; empty for its first one.
     levels
         From coarse to fine; None for three with 2, 1 and 0.7 times the model's voxel size, but not
-        finer than 0.8 times the images' voxels.
+        finer than 0.8 times the images' voxels. The last of these chooses its field smoothing.
     search
         Search over whole displacements, for images that are further apart; None for none. What it
         finds is kept where the metric is clearly lower after the first level than without; without

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnnmetric.errors import MetricError
 from cnnmetric.plugin import loading
 from cnnmetric.registration.field_force import Force
 from cnnmetric.registration.pair_on_grids import Volumes
@@ -20,7 +21,7 @@ from cnnmetric.types import Field
 
 # `FieldLevel.field_smoothing`, in voxels: where the detail is needed, and where it is not.
 FOR_DETAIL, FOR_ONE_SUBJECT = 1.0, 2.0
-# Of images of one subject the share is 0.009 to 0.018, of different subjects 0.068 to 0.12
+# Of images of one subject the share is 0.009 to 0.018, of different subjects 0.06 to 0.12
 # (studies/notes/displacement-field.md).
 LARGEST_SHARE = 0.035
 _DETAIL = 2.5  # voxels: the standard deviation of the Gaussian that takes the detail out
@@ -46,7 +47,14 @@ def choose_smoothing(
     threads
         Number of threads beside the network's own; 0 for all processors.
     """
-    share = share_of_detail(volumes, field, force, threads=threads)
+    if not field.any():
+        return SmoothingChoice(smoothing=FOR_DETAIL, reason=f"{FOR_DETAIL:g} voxel (no field yet)")
+    try:
+        share = share_of_detail(volumes, field, force, threads=threads)
+    except MetricError:  # the field has left a mask, which the next level will say if it stays so
+        return SmoothingChoice(
+            smoothing=FOR_DETAIL, reason=f"{FOR_DETAIL:g} voxel (no patch is inside of the masks)"
+        )
     lost = f"without its detail the fit loses {share:.3f} of its range"
     if share <= LARGEST_SHARE:
         return SmoothingChoice(

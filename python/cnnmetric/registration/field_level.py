@@ -34,7 +34,8 @@ class FieldLevel:
     field_smoothing
         Same of the whole field, after every step: resistance against deformation, as of a solid.
         None: 1, or 2 where a model that describes each image by itself has shown at the level
-        before that it does not need the detail, as between two images of one subject.
+        before that it does not need the detail, as between two images of one subject. That was
+        tried out on levels as :data:`LEVELS` has them, of which the last one chooses.
     """
 
     grid_spacing: float
@@ -63,6 +64,11 @@ class FieldLevel:
             if getattr(self, name) > LARGEST:
                 msg = f"{name} of a level is {getattr(self, name)} but must be at most {LARGEST:g}"
                 raise SettingsError(msg)
+
+    @property
+    def chooses_smoothing(self) -> bool:
+        """Whether the level before decides how its field is smoothed."""
+        return self.field_smoothing is None and self.iterations > 0
 
 
 # In voxels of the model's size. The finer the grid, the more of the detail is to be trusted.

@@ -161,12 +161,12 @@ def _find(
                 kept = False
             note(f"discrete search: {'kept' if kept else 'descent alone does as well'}")
             field, far = (other if kept else field), None
-        following = levels[number + 1 : number + 2]
+        following = levels[number + 1] if number + 1 < len(levels) else None
         # Of scores of two channels the share depends on the training.
-        if network.has_descriptors and any(level.field_smoothing is None for level in following):
+        if following and following.chooses_smoothing and network.has_descriptors:
             choice = choose_smoothing(volumes, field.voxels, force, threads=threads)
             smoothing = choice.smoothing
-            note(f"field smoothing below {level.grid_spacing:g} mm: {choice.reason}")
+            note(f"field smoothing at {following.grid_spacing:g} mm: {choice.reason}")
     return field
 
 
@@ -209,6 +209,8 @@ def _descend(
     report: Callable[[int, float], object] = lambda _iteration, _value: None,
 ) -> tuple[_Found, list[float]]:
     """Return the field after a level, and the metric's value in every iteration."""
+    field_smoothing = level.field_smoothing
+    assert field_smoothing is not None  # chosen before
     field = _resampled(start.voxels, volumes.fixed.shape, start.spacing / level.grid_spacing)
     slopes = np.stack(np.gradient(volumes.moving), axis=-1)
     values = []
@@ -225,7 +227,7 @@ def _descend(
                 field, update, nearest=True, number_of_threads=threads
             )
             field += update
-            _smooth(field, level.field_smoothing, threads)
+            _smooth(field, field_smoothing, threads)
         del warped, derivative, update  # before the next ones are made: a third of a level's memory
         report(iteration, value)
         values.append(value)
@@ -260,7 +262,7 @@ def _limit(update: Field, step: float) -> bool:
     return True
 
 
-def _smooth(field: Field, deviation: float | None, threads: int) -> None:
+def _smooth(field: Field, deviation: float, threads: int) -> None:
     if deviation:
         loading.core.smooth(field, deviation, number_of_threads=threads)
 

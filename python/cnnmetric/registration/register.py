@@ -90,9 +90,9 @@ def register(
         (:func:`cnnmetric.registration.grid.choose_grid`).
     field_smoothing
         Resistance of the displacement field against deformation: standard deviation, in voxels of a
-        level, of the Gaussian that the whole field is filtered with after every step. None is 1 and,
-        at the finest level, 2 where images fit without the field's detail, as two of one subject
-        do; the log says which.
+        level, of the Gaussian that the whole field is filtered with after every step. None is 1
+        and, at the finest level, 2 where images fit without the field's detail, as two of one
+        subject do; the log says which. Models of two channels, as ``t1t2``, always have 1.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     threads
@@ -260,7 +260,7 @@ def _check_smoothing(field_smoothing: float, deformation: str) -> None:
     if not 0 <= arguments.real("field_smoothing", field_smoothing) <= LARGEST:
         msg = (
             f"field_smoothing is {field_smoothing} but must be from 0 to {LARGEST:g} "
-            "voxels, or None for the built-in one"
+            "voxels, or None to choose it"
         )
         raise SettingsError(msg)
     if deformation != "field":

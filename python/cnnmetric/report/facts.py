@@ -143,8 +143,8 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in settings.items():
         if name == "deformation" and value is None:
             continue  # parameter files of the user say it
-        if name == "field_smoothing" and value is None:
-            continue  # the built-in one
+        if name == "field_smoothing" and settings.get("deformation") != "field":
+            continue
         if value is None or value == "":
             text = "chosen"
         elif isinstance(value, bool):

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from typing import BinaryIO
 from typing import ClassVar
@@ -73,7 +74,9 @@ class Records:
             self.records = kept
         return dropped
 
-    def check_settings(self, settings: Mapping[str, str]) -> None:
+    def check_settings(
+        self, settings: Mapping[str, str], *, unsaid: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Refuse to continue a folder with settings that would make its records incomparable.
 
         A folder without records takes any: a run that had no result leaves nothing to compare with.
@@ -82,6 +85,8 @@ class Records:
         ----------
         settings
             What all records of the folder, or all of one method, share: values by name.
+        unsaid
+            What a folder that does not name one of them was begun with; others may be new.
 
         Raises
         ------
@@ -100,9 +105,10 @@ class Records:
         if not self.records:
             before = {}
         for name, value in settings.items():
-            if before.get(name, value) != value:
+            known = before.get(name, unsaid.get(name, value) if before else value)
+            if known != value:
                 msg = (
-                    f"{self._folder} was begun with another {name}, {before[name]}, and cannot go "
+                    f"{self._folder} was begun with another {name}, {known}, and cannot go "
                     f"on with {value}: results would not be comparable; choose another --out"
                 )
                 raise SettingsError(msg)

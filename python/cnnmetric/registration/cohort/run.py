@@ -189,7 +189,8 @@ def register_cohort(
     with only_run(folder):
         records = _PairRecords(folder)
         _check_inputs(records, pairs, Path(table))
-        records.check_settings(shared)
+        # Folders of before there was this option.
+        records.check_settings(shared, unsaid={"--field-smoothing": "None"})
         at_a_time = workers or runner.default_workers(threads)
         return _run(jobs, records, folder, on_pair=on_pair, workers=at_a_time, scheduler=scheduler)
 
