@@ -134,6 +134,21 @@ def test_the_fixed_image_is_called_what_is_known_of_it(
     assert words in facts.summary(rigid.stages, log, comparison)
 
 
+@pytest.mark.parametrize(
+    ("deformation", "given", "text"),
+    [("field", None, "chosen"), ("field", 2.0, "2 voxels"), ("affine", None, None)],
+)
+def test_the_stiffness_of_a_field_is_told(
+    deformation: str, given: float | None, text: str | None, rigid: RegistrationResult
+) -> None:
+    of_field = {"deformation": deformation, "field_smoothing": given}
+    log = {**rigid.log, "settings": {**rigid.log["settings"], **of_field}}
+    found = re.search(
+        "<th>field smoothing</th><td>(.*?)</td>", facts.details(rigid.stages, log, rigid.quality)
+    )
+    assert (found[1] if found else None) == text
+
+
 def test_the_page_loads_nothing(found: Page) -> None:
     addresses = [
         value or ""

@@ -52,6 +52,8 @@ def choose_smoothing(
     try:
         share = share_of_detail(volumes, field, force, threads=threads)
     except MetricError:  # the field has left a mask, which the next level will say if it stays so
+        if volumes.inside_fixed is None and volumes.inside_moving is None:
+            raise
         return SmoothingChoice(
             smoothing=FOR_DETAIL, reason=f"{FOR_DETAIL:g} voxel (no patch is inside of the masks)"
         )
