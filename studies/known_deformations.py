@@ -53,6 +53,12 @@ class DeformationSettings(Settings):
         ("cnn",), help_text="methods that take the models: cnn, cnn+field or cnn+smooth"
     )
     methods: tuple[str, ...] = setting(("mi", "mi+mask"), help_text="rivals")
+    own: tuple[str, ...] = setting(
+        (),
+        help_text="a rival of your own parameter files, as name=first.txt,second.txt; name it in "
+        "--methods, too",
+        repeatable=True,
+    )
     seed: int = setting(1, help_text="of deformations and registrations", minimum=0)
 
 
@@ -115,7 +121,7 @@ def last_displacement(
 ) -> Any:
     """Register, and return ``T(x) - x`` in mm at the fixed image's voxels, components last."""
     last = last_alignment(
-        methods.find(method),
+        methods.find(method, settings.own),
         fixed=fixed,
         moving=moving,
         modalities=("T1", "T2") if model.startswith("t1t2") else settings.modalities,

@@ -299,8 +299,8 @@ def test_numbers_of_numpy_are_numbers(
         ({"grid_spacing": 0.0}, SettingsError, "grid_spacing is 0.0 but must be above 0"),
         ({"grid_spacing": float("nan")}, SettingsError, "grid_spacing is nan but must be above"),
         ({"grid_spacing": "1"}, SettingsError, r"grid_spacing is '1' \(str\) but must be a number"),
-        ({"field_smoothing": -0.5}, SettingsError, "field_smoothing is -0.5 but must be from 0 to"),
-        ({"field_smoothing": "2"}, SettingsError, r"field_smoothing is '2' \(str\) but must be a"),
+        ({"field_smoothing": -0.5}, SettingsError, "field_smoothing of a level is -0.5 but"),
+        ({"field_smoothing": "2"}, SettingsError, r"field_smoothing of a level is '2' \(str\)"),
         (
             {"field_smoothing": 2.0, "deformation": "rigid"},
             SettingsError,

@@ -67,11 +67,10 @@ class Force:
             If there is no such patch, or ONNX Runtime fails.
         """
         number = iteration % len(self._starts)
-        part = tuple(slice(first, None) for first in self._starts[number])
-        pair = (self._fixed[part], warped[part])
+        part = self._part(number)
         weights = None if inside is None else self._weights(inside[part])
         result = self._network.map_and_gradient(
-            *(pair if self._fixed_is_first else pair[::-1]),
+            *self._pair(part, warped),
             weights=weights,
             normalised=True,
             gradients_wanted=(not self._fixed_is_first, self._fixed_is_first),
@@ -89,11 +88,19 @@ class Force:
 
     def value(self, warped: Volume, inside: NDArray[np.bool_] | None) -> float:
         """Return the value alone, as in the first iteration of a level."""
-        part = tuple(slice(first, None) for first in self._starts[0])
-        pair = (self._fixed[part], warped[part])
+        part = self._part(0)
         weights = None if inside is None else self._weights(inside[part])
-        scores = self._network(*(pair if self._fixed_is_first else pair[::-1]), normalised=True)
+        scores = self._network(*self._pair(part, warped), normalised=True)
         return float(np.average(scores, weights=weights))
+
+    def _part(self, number: int) -> tuple[slice, ...]:
+        """Return the voxels from one of the starts on."""
+        return tuple(slice(first, None) for first in self._starts[number])
+
+    def _pair(self, part: tuple[slice, ...], warped: Volume) -> tuple[Volume, Volume]:
+        """Return both images there, in the network's order."""
+        fixed, moving = self._fixed[part], warped[part]
+        return (fixed, moving) if self._fixed_is_first else (moving, fixed)
 
     def _weights(self, inside: NDArray[np.bool_]) -> Volume:
         """Return 1 for the patches whose centre is inside.

@@ -10,7 +10,7 @@ from cnnmetric.errors import SettingsError
 from cnnmetric.metric import arguments
 
 _LENGTHS = ("grid_spacing", "step", "image_smoothing", "update_smoothing", "field_smoothing")
-LARGEST = 1000.0  # mm or voxels: more is no length within an image
+_LARGEST = 1000.0  # mm or voxels: more is no length within an image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,11 @@ class FieldLevel:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        chosen = {"field_smoothing"} if self.field_smoothing is None else set()
-        given = [name for name in _LENGTHS if name not in chosen]
+        given = [
+            name
+            for name in _LENGTHS
+            if name != "field_smoothing" or self.field_smoothing is not None
+        ]
         for name in given:
             arguments.real(f"{name} of a level", getattr(self, name))
         arguments.whole("iterations of a level", self.iterations)
@@ -61,8 +64,8 @@ class FieldLevel:
                 msg = f"{name} of a level is {getattr(self, name)} but must not be below 0"
                 raise SettingsError(msg)
         for name in given:
-            if getattr(self, name) > LARGEST:
-                msg = f"{name} of a level is {getattr(self, name)} but must be at most {LARGEST:g}"
+            if getattr(self, name) > _LARGEST:
+                msg = f"{name} of a level is {getattr(self, name)} but must be at most {_LARGEST:g}"
                 raise SettingsError(msg)
 
     @property

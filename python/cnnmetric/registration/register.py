@@ -19,7 +19,7 @@ from cnnmetric.plugin.iteration import Iteration
 from cnnmetric.plugin.package_data import DEFAULT_MODEL
 from cnnmetric.registration import own_parameters
 from cnnmetric.registration.checks import check_images
-from cnnmetric.registration.field_level import LARGEST
+from cnnmetric.registration.field_level import levels_for
 from cnnmetric.registration.initial import initial_transforms
 from cnnmetric.registration.result import RegistrationResult
 from cnnmetric.registration.run import RegistrationRun
@@ -257,12 +257,7 @@ def check_arguments(
 
 
 def _check_smoothing(field_smoothing: float, deformation: str) -> None:
-    if not 0 <= arguments.real("field_smoothing", field_smoothing) <= LARGEST:
-        msg = (
-            f"field_smoothing is {field_smoothing} but must be from 0 to {LARGEST:g} "
-            "voxels, or None to choose it"
-        )
-        raise SettingsError(msg)
+    levels_for(1.0, field_smoothing=field_smoothing)  # which refuse what they cannot have
     if deformation != "field":
         msg = (
             f"field_smoothing is for a displacement field, and deformation is {deformation!r}; "
